@@ -1,0 +1,66 @@
+"""JSON text to values and back, strictly: no NaN, no infinities, bounded depth.
+
+orjson where it is installed (the extra `fast`), the standard library otherwise; both refuse the same.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MAX_INTEGER_DIGITS = 1000
+
+try:
+    import orjson
+except ModuleNotFoundError:
+    orjson = None  # type: ignore[assignment]  # the fallback below is used instead
+
+
+def _refuse_constant(name: str) -> Any:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+def _bounded_int(text: str) -> int:
+    if len(text) > MAX_INTEGER_DIGITS:
+        msg = f"an integer of {len(text)} digits is too long"
+        raise ValueError(msg)
+    return int(text)
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_bounded_int).decode
+
+
+def _stdlib_loads(data: bytes | bytearray | memoryview | str) -> Any:
+    """Parse one JSON document.
+
+    Raises:
+        ValueError: it is not strict JSON, not UTF-8, or nested too deep.
+    """
+    try:
+        return _decode(data if isinstance(data, str) else bytes(data).decode("utf-8"))
+    except RecursionError:
+        msg = "nested too deep"
+        raise ValueError(msg) from None
+
+
+def _stdlib_dumps(value: Any) -> bytes:
+    """Write one JSON document as UTF-8.
+
+    Raises:
+        ValueError: a number is not finite, or a string holds half a surrogate pair.
+        TypeError: a value has no JSON form.
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _orjson_dumps(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # Integers beyond 64 bits and keys that are not strings: rare, and legal for json.
+        return _stdlib_dumps(value)
+
+
+loads = _stdlib_loads if orjson is None else orjson.loads
+dumps = _stdlib_dumps if orjson is None else _orjson_dumps

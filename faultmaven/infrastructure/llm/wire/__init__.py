@@ -1,0 +1,1 @@
+"""Wire formats as pure transforms: no socket, no clock, no environment."""
