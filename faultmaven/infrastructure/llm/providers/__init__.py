@@ -1,0 +1,1 @@
+"""Providers: the rows, the registry, and one class for each dialect."""
