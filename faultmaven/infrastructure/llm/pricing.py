@@ -1,0 +1,171 @@
+"""What a call costs: tokens times dated rates.
+
+Pure arithmetic on the catalog's facts.  A price that is not known gives None, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from faultmaven.infrastructure.llm.catalog import ModelInfo, Rates
+
+if TYPE_CHECKING:
+    from faultmaven.infrastructure.llm.catalog import Price
+    from faultmaven.infrastructure.llm.types import Usage
+
+CostStatus = Literal["estimated", "actual", "unknown"]
+
+_TOKENS_PER_RATE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The price of one call.
+
+    Attributes:
+        usd: US dollars; None where it is not known.
+        status: actual where the provider itself stated the sum, estimated where it was computed
+            from the catalog or a caller's rates, unknown.
+    """
+
+    usd: float | None
+    status: CostStatus
+
+
+UNKNOWN = Cost(None, "unknown")
+FREE = Rates(input=0.0, output=0.0, cache_read=0.0, cache_write=0.0)
+
+
+def price_call(
+    priced: ModelInfo | Rates | None,
+    usage: Usage,
+    at: datetime | None = None,
+    *,
+    default: Rates | None = None,
+    reported_usd: float | None = None,
+) -> Cost:
+    """Compute what one call costs.
+
+    Prompt tokens are split in three: cache reads and cache writes are billed at their own rates, the
+    rest at the input rate.  A cache rate that is not known is the input rate, which for reads is an
+    upper bound.  Reasoning tokens are part of the output tokens and billed as such.  A prompt above a
+    tier's size moves the whole call to the tier's rates.
+
+    Args:
+        priced: the model, or plain rates; None where neither is known.
+        usage: tokens; `input_tokens` holds the whole prompt, cache reads and writes included.
+        at: when the call was made, for dated prices and peak hours; a time without a zone is UTC.
+            None takes the newest price outside peak hours.
+        default: rates for a call that has no known price, such as `FREE` for a local server.
+        reported_usd: the sum that the provider stated with its answer; it wins.
+    """
+    if reported_usd is not None and 0 <= reported_usd < float("inf"):
+        return Cost(float(reported_usd), "actual")
+    rates = rates_of(priced, usage.input_tokens or 0, at) or default
+    if rates is None:
+        return UNKNOWN
+    output_tokens = usage.output_tokens
+    if output_tokens is None and isinstance(priced, ModelInfo) and priced.mode == "embedding":
+        output_tokens = 0
+    usd = _multiply(rates, usage, output_tokens)
+    if usd is None and default is not None and rates is not default:
+        usd = _multiply(default, usage, output_tokens)
+    return UNKNOWN if usd is None else Cost(usd, "estimated")
+
+
+def bound_call(
+    priced: ModelInfo | Rates | None,
+    input_tokens: int,
+    max_output_tokens: int,
+    at: datetime | None = None,
+) -> float | None:
+    """Give the most that a call can cost, in US dollars, before it is made; None is unknown.
+
+    Every prompt token counts at the dearer of the input and the cache-write rate.
+    """
+    rates = rates_of(priced, input_tokens, at)
+    if rates is None or rates.input is None or rates.output is None:
+        return None
+    dearest = max(rates.input, rates.cache_write or 0.0)
+    return (input_tokens * dearest + max_output_tokens * rates.output) / _TOKENS_PER_RATE
+
+
+def rates_of(
+    priced: ModelInfo | Rates | None, input_tokens: int = 0, at: datetime | None = None
+) -> Rates | None:
+    """Give the rates for a prompt of this size at this time; None where no price covers it."""
+    if priced is None or isinstance(priced, Rates):
+        return priced
+    if at is not None:
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    price = _price_at(priced.prices, at)
+    if price is None:
+        return None
+    rates = price.rates
+    for tier in price.tiers:
+        if input_tokens > tier.above_tokens:
+            rates = _completed(tier.rates, price.rates)
+    if at is not None and price.peak is not None and price.peak.covers(at):
+        return _scaled(rates, price.peak.factor)
+    return rates
+
+
+def _price_at(prices: tuple[Price, ...], at: datetime | None) -> Price | None:
+    if at is None:
+        return prices[-1] if prices else None
+    day = at.date().isoformat()
+    for price in reversed(prices):
+        if (price.starts is None or price.starts <= day) and (
+            price.ends is None or day < price.ends
+        ):
+            return price
+    return None
+
+
+def _completed(tier: Rates, base: Rates) -> Rates:
+    """Fill a tier's missing cache rates: they rise as its input rate does."""
+    if tier.input is None or not base.input:
+        return tier
+    factor = tier.input / base.input
+    scaled = _scaled(base, factor)
+    return Rates(
+        tier.input,
+        tier.output,
+        scaled.cache_read if tier.cache_read is None else tier.cache_read,
+        scaled.cache_write if tier.cache_write is None else tier.cache_write,
+    )
+
+
+def _scaled(rates: Rates, factor: float) -> Rates:
+    def scale(rate: float | None) -> float | None:
+        return None if rate is None else rate * factor
+
+    return Rates(
+        scale(rates.input), scale(rates.output), scale(rates.cache_read), scale(rates.cache_write)
+    )
+
+
+def _multiply(rates: Rates, usage: Usage, output_tokens: int | None) -> float | None:
+    if rates.input == 0 and rates.output == 0 and not rates.cache_read and not rates.cache_write:
+        return 0.0
+    if usage.input_tokens is None or output_tokens is None:
+        return None
+    prompt = max(usage.input_tokens, 0)
+    # A provider may report more cached tokens than prompt tokens: never a negative remainder.
+    read = min(max(usage.cache_read_tokens or 0, 0), prompt)
+    written = min(max(usage.cache_write_tokens or 0, 0), prompt - read)
+    parts = (
+        (prompt - read - written, rates.input),
+        (read, rates.input if rates.cache_read is None else rates.cache_read),
+        (written, rates.input if rates.cache_write is None else rates.cache_write),
+        (max(output_tokens, 0), rates.output),
+    )
+    total = 0.0
+    for tokens, rate in parts:
+        if tokens:
+            if rate is None:
+                return None
+            total += tokens * rate
+    return total / _TOKENS_PER_RATE
