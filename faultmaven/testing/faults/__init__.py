@@ -1,0 +1,16 @@
+"""Every way in which the fake upstream can answer; importing this fills the table."""
+
+from __future__ import annotations
+
+from faultmaven.testing.faults import connections, statuses, timing
+from faultmaven.testing.faults.registry import FAULTS, Fault, UnknownFaultError, find_fault
+
+__all__ = [
+    "FAULTS",
+    "Fault",
+    "UnknownFaultError",
+    "connections",
+    "find_fault",
+    "statuses",
+    "timing",
+]
