@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,20 @@ CAPABILITIES = {
 }
 RATES = ("input", "output", "cache_read", "cache_write")
 CONFIDENCES = {"high", "medium", "low", "single"}
+
+# Models that answer 400 to a temperature: reasoning models of OpenAI (vendor's reference, read
+# 2026-11-20), Claude from Opus 4.7 and the fifth generation on, Kimi from K2.5 on.  Tables state
+# this for some names of a family only.
+REFUSE_TEMPERATURE = {
+    "anthropic": r"claude-(opus-4-[78]|[a-z]+-[5-9])\b.*",
+    "anthropic_aws": r"claude-(opus-4-[78]|[a-z]+-[5-9])\b.*",
+    "azure_anthropic": r"claude-(opus-4-[78]|[a-z]+-[5-9])\b.*",
+    "azure_openai": r"(o\d|gpt-[5-9])(?!.*chat).*",
+    "moonshot": r"kimi-k(2\.[5-9]|[3-9])\b.*",
+    "moonshot_cn": r"kimi-k(2\.[5-9]|[3-9])\b.*",
+    "openai": r"(o\d|gpt-[5-9])(?!.*chat).*",
+    "vertex_ai_anthropic": r"claude-(opus-4-[78]|[a-z]+-[5-9])\b.*",
+}
 
 # What may stand before a name without changing which model is meant.
 PREFIXES = {
@@ -89,6 +104,13 @@ def make_price(record: dict[str, Any]) -> dict[str, Any] | None:
     return price
 
 
+def refusals(record: dict[str, Any]) -> dict[str, bool]:
+    """Give what the record's family refuses, where the table does not say so."""
+    family = REFUSE_TEMPERATURE.get(record["provider"], "(?!)")
+    refused = record["mode"] == "chat" and re.fullmatch(family, record["id"])
+    return {"temperature": False} if refused else {}
+
+
 def make_dates(record: dict[str, Any]) -> dict[str, str]:
     """Give the record's dates that are whole; a cut-off may be a month."""
     dates = {"knowledge": "knowledge", "release_date": "released", "deprecation_date": "retires"}
@@ -108,6 +130,7 @@ def make_entry(record: dict[str, Any]) -> dict[str, Any]:
     for name in ("context_window", "max_input_tokens", "max_output_tokens"):
         if record.get(name):
             entry[name] = record[name]
+    record = record | refusals(record)
     for name, wanted in (("can", True), ("cannot", False)):
         if found := sorted(c for field, c in CAPABILITIES.items() if record.get(field) is wanted):
             entry[name] = found
