@@ -94,18 +94,34 @@ def _set_reply(upstream: FakeUpstream, data: Any) -> Any:
     return {"ok": True}
 
 
-def _done(_result: None) -> Any:
+def _set_mode(upstream: FakeUpstream, data: Any) -> Any:
+    upstream.mode(data["behaviour"])
+    return {"ok": True}
+
+
+def _set_script(upstream: FakeUpstream, data: Any) -> Any:
+    upstream.script(data["behaviours"])
+    return {"ok": True}
+
+
+def _release(upstream: FakeUpstream, _data: Any) -> Any:
+    upstream.release()
+    return {"ok": True}
+
+
+def _reset(upstream: FakeUpstream, _data: Any) -> Any:
+    upstream.reset()
     return {"ok": True}
 
 
 _ACTIONS: dict[str, Callable[[FakeUpstream, Any], Any]] = {
-    "stats": lambda upstream, _data: upstream.stats(),
-    "requests": _requests,
     "faults": lambda upstream, _data: upstream.faults(),
-    "mode": lambda upstream, data: _done(upstream.mode(data["behaviour"])),
-    "script": lambda upstream, data: _done(upstream.script(data["behaviours"])),
-    "reply": _set_reply,
     "keys": _set_keys,
-    "release": lambda upstream, _data: _done(upstream.release()),
-    "reset": lambda upstream, _data: _done(upstream.reset()),
+    "mode": _set_mode,
+    "release": _release,
+    "reply": _set_reply,
+    "requests": _requests,
+    "reset": _reset,
+    "script": _set_script,
+    "stats": lambda upstream, _data: upstream.stats(),
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 DEFAULT_TEXT = (
     "Grüße aus dem Prüfstand: the naïve 🦊 jumps over the lazy dog, "
@@ -322,12 +322,20 @@ def _minimal_number(schema: dict[str, Any], _root: Any, _depth: int) -> Any:
     return -(-value // step) * step if "multipleOf" in schema else value
 
 
-_MINIMAL = {
+def _minimal_boolean(_schema: dict[str, Any], _root: Any, _depth: int) -> Any:
+    return True
+
+
+def _minimal_null(_schema: dict[str, Any], _root: Any, _depth: int) -> Any:
+    return None
+
+
+_MINIMAL: dict[str, Callable[[dict[str, Any], Any, int], Any]] = {
     "object": _minimal_object,
     "array": _minimal_array,
     "string": _minimal_string,
     "integer": _minimal_number,
     "number": _minimal_number,
-    "boolean": lambda _schema, _root, _depth: True,
-    "null": lambda _schema, _root, _depth: None,
+    "boolean": _minimal_boolean,
+    "null": _minimal_null,
 }

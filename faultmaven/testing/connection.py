@@ -112,6 +112,10 @@ class Connection(asyncio.Protocol):
             self.blocked_s += time.monotonic() - started_s
         self._check()
 
+    async def flushed(self) -> None:
+        """Give the socket a moment, so that the next write goes out by itself."""
+        await asyncio.sleep(0)
+
     async def pause(self, seconds: float) -> None:
         """Wait; a client that leaves ends the wait.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
@@ -48,7 +48,7 @@ class AnthropicMessages(Dialect):
 
     name = "anthropic-messages"
     pattern = re.compile(r"(?:/[^/]+)*/v\d\w*/messages")
-    stream_type = EVENT_STREAM
+    stream_type: ClassVar[str | None] = EVENT_STREAM
 
     @override
     def question(self, request: RecordedRequest, path: re.Match[str]) -> Question:

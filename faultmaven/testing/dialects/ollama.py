@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
@@ -25,7 +25,7 @@ class OllamaChat(Dialect):
 
     name = "ollama-chat"
     pattern = re.compile(r"(?:/[^/]+)*/api/chat")
-    stream_type = "application/x-ndjson"
+    stream_type: ClassVar[str | None] = "application/x-ndjson"
 
     @override
     def question(self, request: RecordedRequest, path: re.Match[str]) -> Question:

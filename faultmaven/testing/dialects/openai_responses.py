@@ -93,8 +93,8 @@ class _Writer:
         self._events.append(Event(data, kind, event_type))
 
     def _item(self, index: int, item: dict[str, Any]) -> None:
-        place = {"output_index": index}
-        started = item | {"status": "in_progress"} | _EMPTY[item["type"]]
+        place: dict[str, Any] = {"output_index": index}
+        started: dict[str, Any] = item | {"status": "in_progress"} | _EMPTY[item["type"]]
         self._add("response.output_item.added", item=started, **place)
         place_in_item = place | {"item_id": item["id"]}
         if item["type"] == "message":

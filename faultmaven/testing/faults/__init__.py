@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from faultmaven.testing.faults import connections, statuses, timing
+from faultmaven.testing.faults import bodies, connections, meanings, statuses, streams, timing
 from faultmaven.testing.faults.registry import FAULTS, Fault, UnknownFaultError, find_fault
 
 __all__ = [
     "FAULTS",
     "Fault",
     "UnknownFaultError",
+    "bodies",
     "connections",
     "find_fault",
+    "meanings",
     "statuses",
+    "streams",
     "timing",
 ]
