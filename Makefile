@@ -18,7 +18,7 @@ help:           ## list the verbs
 
 run: $(VENV)/.run $(VENV)/.engine  ## chat with a model; MESSAGE="Hello" for one answer
 	@if [ -n "$$MESSAGE" ] || [ ! -t 0 ] || [ ! -t 1 ]; then \
-	  PATH="$(abspath $(BIN)):$$PATH" $(BIN)/faultmaven chat "$${MESSAGE:-Hello}"; \
+	  PATH="$(abspath $(BIN)):$$PATH" $(BIN)/faultmaven chat -- "$${MESSAGE:-Hello}"; \
 	else \
 	  PATH="$(abspath $(BIN)):$$PATH" $(BIN)/faultmaven chat; \
 	fi
