@@ -41,6 +41,7 @@ REDACTED_LOGGERS: Final = (
 # Forms of every registered value, the longest first, so that no part of one is left over.
 _needles: tuple[str, ...] = ()
 
+_LABELS: Final = "api[-_]?key|apiKey|API[-_]?KEY|Api-Key|access_token|client_secret|password"
 _VALUE: Final = r"[^\s\"'&,;}<>]"
 # One pattern a family, each beginning with letters that the regular expression engine searches for by
 # itself and failing within a bounded number of characters: linear, and quick, whatever the text is.
@@ -49,8 +50,7 @@ _PATTERNS: Final = tuple(
     for pattern in (
         rf"((?:Bearer|bearer|BEARER|Basic|basic|BASIC)[ \t]{{1,8}}){_VALUE}{{4,}}",
         rf"((?:key|Key|KEY|token|TOKEN|secret|SECRET|password|PASSWORD)=){_VALUE}{{4,}}",
-        r"((?:api[-_]?key|apiKey|API[-_]?KEY|Api-Key|access_token|client_secret|password)"
-        rf"[\"']?[ ]{{0,2}}:[ ]{{0,2}}[\"']?){_VALUE}{{8,}}",
+        rf"((?:{_LABELS})[\"']?[ ]{{0,2}}:[ ]{{0,2}}[\"']?){_VALUE}{{8,}}",
         r"()\b(?:sk|rk|pk|gsk|xai|pplx|nvapi|csk|hf|r8)[-_][A-Za-z0-9_*-]{8,}",
         r"()AIza[A-Za-z0-9_-]{16,}",
     )
