@@ -62,5 +62,7 @@ def _orjson_dumps(value: Any) -> bytes:
         return _stdlib_dumps(value)
 
 
-loads = _stdlib_loads if orjson is None else orjson.loads
-dumps = _stdlib_dumps if orjson is None else _orjson_dumps
+_HAS_ORJSON: bool = orjson is not None
+
+loads = orjson.loads if _HAS_ORJSON else _stdlib_loads
+dumps = _orjson_dumps if _HAS_ORJSON else _stdlib_dumps
