@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SYSTEM_ROLES = frozenset({"system", "developer"})
 INVALID_ARGUMENTS = "_invalid_json"
 
+_INVENTED_ID = re.compile(r"call_\d+_[0-9a-f]{12}")
 _AUDIO_MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 
@@ -174,6 +176,11 @@ def make_call_id(index: int, *seeds: object) -> str:
         "\x1f".join(map(str, seeds)).encode("utf-8", "replace"), digest_size=6
     )
     return f"call_{index}_{digest.hexdigest()}"
+
+
+def is_invented_id(call_id: str) -> bool:
+    """Tell an id of `make_call_id` from one that a provider or caller gave; `""` counts as invented."""
+    return not call_id or _INVENTED_ID.fullmatch(call_id) is not None
 
 
 def tool_names_by_id(messages: Iterable[Mapping[str, Any]]) -> dict[str, str]:
