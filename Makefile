@@ -7,7 +7,8 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-MESSAGE ?=
+# As typed: a dollar sign in a question is no variable.
+override MESSAGE := $(value MESSAGE)
 export MESSAGE
 
 .PHONY: help run test check static format format-check lint types layers docs docs-check \
@@ -73,7 +74,7 @@ lock: pyproject.toml  ## pin every dependency again, with hashes
 	scripts/lock.sh
 
 clean:          ## remove the environment and what tools left behind
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf .coverage .coverage.* build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -23,7 +23,7 @@ if [ -z "${python:-}" ]; then
   exit 1
 fi
 
-if ! "$python" -m venv --clear "$folder"; then
+if ! "$python" -m venv "$folder"; then
   echo "$python cannot make a virtual environment; on Debian and Ubuntu install python3-venv." >&2
   exit 1
 fi
