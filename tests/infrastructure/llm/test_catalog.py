@@ -4,10 +4,15 @@ import json
 import subprocess
 import sys
 
+from pathlib import Path
+
 import pytest
 
 from faultmaven.infrastructure.llm.catalog import Catalog, catalog_folder, check
 from faultmaven.infrastructure.llm.errors import ConfigurationError
+
+
+BUILD = Path(__file__).parents[3] / "scripts" / "build_catalog.py"
 
 
 @pytest.fixture
@@ -231,3 +236,40 @@ def test_every_shipped_file_is_one_model_a_line():
 
         lines = [line for line in path.read_text("utf-8").splitlines() if line.startswith('"')]
         assert len(lines) >= len(models)
+
+
+def test_build_writes_files_that_the_catalog_reads(tmp_path):
+    record = {
+        "id": "gpt-7",
+        "provider": "openai",
+        "mode": "chat",
+        "context_window": 1000,
+        "max_output_tokens": None,
+        "price_per_mtok_usd": {"input": 1.0, "output": 2.0, "cache_read": None},
+        "price_tiers": [{"above": 500, "input": 2.0, "output": 4.0}],
+        "price_source": "page@2026-11",
+        "price_confidence": "high",
+        "price_valid_from": "2026-11-01T00:00:00Z",
+        "sources": ["page@2026-11"],
+        "tools": True,
+        "images": None,
+        "release_date": "2026-25-11",
+        "knowledge": "2026-05",
+    }
+    unpriced = {**record, "id": "b", "price_per_mtok_usd": {}, "mode": "embedding"}
+    table = tmp_path / "models.json"
+    table.write_text(json.dumps({"models": [record, unpriced]}), "utf-8")
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+
+    command = [sys.executable, str(BUILD), str(table), str(folder), "--as-of", "2026-11-21"]
+    subprocess.run(command, check=True, timeout=60)
+
+    info = Catalog(folder=folder).find("openai", "gpt-7")
+    assert check(folder) == []
+    assert info is not None
+    assert (info.can("tools"), info.can("vision"), info.can("temperature")) == (True, None, False)
+    assert (info.release_date, info.knowledge) == (None, "2026-05")
+    assert info.price is not None
+    assert (info.price.starts, info.price.tiers[0].above_tokens) == ("2026-11-01", 500)
+    assert Catalog(folder=folder).list("openai")[0].prices == ()
