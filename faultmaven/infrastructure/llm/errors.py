@@ -1,25 +1,25 @@
 """What can go wrong, named for what a caller does about it.
 
-    LLMError
-    ├── ConfigurationError            mend the configuration
-    │   ├── UnknownProviderError      the name is in no row
-    │   └── ProviderNotConfiguredError  a key or an address is missing
-    ├── AuthenticationError           the provider does not accept the key
-    ├── PermissionDeniedError         the key may not do this
-    ├── ModelNotFoundError            the provider has no such model
-    ├── InvalidRequestError           the request itself is wrong
-    │   ├── ContextLengthError        the prompt is too long for the model
-    │   └── UnsupportedParameterError the provider cannot take a parameter
-    ├── ContentFilterError            refused by the provider's filter
-    ├── RateLimitError                too many requests: wait
-    │   └── BudgetExceededError       out of money or quota: waiting does not help
-    ├── OverloadedError               the provider has no capacity now
-    ├── ServerError                   the provider failed
-    ├── LLMTimeoutError               no answer in time
-    ├── LLMConnectionError            no connection, or it broke
-    ├── ResponseFormatError           the answer is not what the dialect says
-    ├── StreamInterruptedError        the stream ended before the answer did
-    └── AllProvidersFailedError       every candidate failed; see `attempts`
+LLMError
+├── ConfigurationError            mend the configuration
+│   ├── UnknownProviderError      the name is in no row
+│   └── ProviderNotConfiguredError  a key or an address is missing
+├── AuthenticationError           the provider does not accept the key
+├── PermissionDeniedError         the key may not do this
+├── ModelNotFoundError            the provider has no such model
+├── InvalidRequestError           the request itself is wrong
+│   ├── ContextLengthError        the prompt is too long for the model
+│   └── UnsupportedParameterError the provider cannot take a parameter
+├── ContentFilterError            refused by the provider's filter
+├── RateLimitError                too many requests: wait
+│   └── BudgetExceededError       out of money or quota: waiting does not help
+├── OverloadedError               the provider has no capacity now
+├── ServerError                   the provider failed
+├── LLMTimeoutError               no answer in time
+├── LLMConnectionError            no connection, or it broke
+├── ResponseFormatError           the answer is not what the dialect says
+├── StreamInterruptedError        the stream ended before the answer did
+└── AllProvidersFailedError       every candidate failed; see `attempts`
 """
 
 from __future__ import annotations

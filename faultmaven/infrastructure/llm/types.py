@@ -51,7 +51,7 @@ class ToolCall(dict[str, Any]):
     `function.arguments` is the model's own text, verbatim, even where it is not valid JSON.
     """
 
-    __slots__ = ()
+    __slots__ = ("_cut_off",)
 
     @classmethod
     def make(cls, call_id: str, name: str, arguments: str) -> ToolCall:
@@ -70,8 +70,10 @@ class ToolCall(dict[str, Any]):
 
     @property
     def arguments(self) -> dict[str, Any] | None:
-        """The parsed arguments; `{}` for none, None where the text is not a JSON object."""
+        """The parsed arguments; `{}` for none, None where the text is cut off or no JSON object."""
         text = self.arguments_raw.strip()
+        if getattr(self, "_cut_off", False):
+            return None
         if not text or text == "null":
             return {}
         try:
@@ -84,6 +86,10 @@ class ToolCall(dict[str, Any]):
     def arguments_raw(self) -> str:
         """The arguments as the model wrote them."""
         return str(self["function"]["arguments"])
+
+    def mark_cut_off(self) -> None:
+        """Say that the token limit ended the answer before this call had its arguments."""
+        self._cut_off = True
 
 
 class ToolCallDelta(dict[str, Any]):
@@ -102,7 +108,10 @@ class ToolCallDelta(dict[str, Any]):
         if call_id is None and name is None:
             return cls(index=index, function={"arguments": arguments})
         return cls(
-            index=index, id=call_id, type="function", function={"name": name, "arguments": arguments}
+            index=index,
+            id=call_id,
+            type="function",
+            function={"name": name, "arguments": arguments},
         )
 
     @property
@@ -185,7 +194,9 @@ class LLMRequest:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that are set, as JSON-ready data; `from_dict` reads it back."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != _default(f)}
+        return {
+            f.name: value for f in fields(self) if (value := getattr(self, f.name)) != _default(f)
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LLMRequest:
@@ -272,7 +283,10 @@ class LLMResponse:
         finish_reason: stop, length, tool_calls, content_filter; None where the provider gave none.
         finish_reason_raw: the provider's own word.
         cost_usd: US dollars; None where a price is not known, 0.0 only where it costs nothing.
-        usage_source: whether the token counts were reported, estimated, or are absent.
+        input_tokens: the whole prompt as the provider counted it; None where it reported no usage.
+        output_tokens: the whole answer likewise, reasoning included.
+        usage_source: "reported"; "estimated" where only `estimated_usage` is known; "none".
+        estimated_usage: our estimate where the provider reported nothing; what budgets are charged.
         parsed: the answer as data, valid against the requested schema.
         raw_response: the provider's body.
         route: how the reply came about.
@@ -288,8 +302,8 @@ class LLMResponse:
     tool_calls: list[ToolCall] = field(default_factory=list)
     reasoning: str = ""
     finish_reason: FinishReason | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
@@ -302,16 +316,18 @@ class LLMResponse:
     reasoning_details: list[dict[str, Any]] = field(default_factory=list, repr=False)
     refusal: str | None = None
     usage_source: UsageSource = "none"
+    estimated_usage: Usage | None = None
     success: bool = True
     error: str | None = None
 
     @property
     def usage(self) -> dict[str, Any]:
-        """Tokens and money by name; the token keys are always there."""
+        """Tokens and money by name, estimates where nothing was reported; the keys are always there."""
+        known = self if self.estimated_usage is None else self.estimated_usage
         return {
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "total_tokens": self.tokens_used,
+            "input_tokens": known.input_tokens or 0,
+            "output_tokens": known.output_tokens or 0,
+            "total_tokens": (known.input_tokens or 0) + (known.output_tokens or 0),
             "cache_read_tokens": self.cache_read_tokens or 0,
             "cache_write_tokens": self.cache_write_tokens or 0,
             "reasoning_tokens": self.reasoning_tokens or 0,
@@ -341,7 +357,9 @@ class LLMResponse:
         if self.route is not None:
             data["route"] = {
                 "rule": self.route.rule,
-                "attempts": [{f.name: getattr(a, f.name) for f in fields(a)} for a in self.route.attempts],
+                "attempts": [
+                    {f.name: getattr(a, f.name) for f in fields(a)} for a in self.route.attempts
+                ],
                 "unsupported": self.route.unsupported,
             }
         return data

@@ -20,11 +20,13 @@ class ChunkReader(Protocol):
         done: the answer is complete; nothing more is expected, even if the connection stays open.
         error: what the provider, or the dialect's rules, say is wrong; None while all is well.
         skipped: events of kinds that the reader does not know.
+        events: all events so far, comments not counted: what shows that the provider is alive.
     """
 
     done: bool
     error: LLMError | None
     skipped: int
+    events: int
 
     def feed(self, data: bytes) -> list[LLMChunk]:
         """Take the next bytes of the body; give the chunks that they complete."""

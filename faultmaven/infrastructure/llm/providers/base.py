@@ -1,0 +1,411 @@
+"""What every provider is.
+
+`BaseLLMProvider` is all that a custom provider needs to extend: with its four abstract members it has
+streaming, request objects, error wrapping, cost and clean-up.  A provider that speaks HTTP extends
+`HTTPProvider` instead, which adds transport, retries and real streams.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from contextlib import aclosing
+from contextvars import ContextVar
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
+
+from faultmaven.infrastructure.llm.catalog import Catalog
+from faultmaven.infrastructure.llm.errors import (
+    ConfigurationError,
+    LLMError,
+    LLMTimeoutError,
+    ResponseFormatError,
+    ServerError,
+)
+from faultmaven.infrastructure.llm.pricing import FREE, price_call
+from faultmaven.infrastructure.llm.providers.config import ProviderConfig
+from faultmaven.infrastructure.llm.secret import redact
+from faultmaven.infrastructure.llm.types import (
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_TEMPERATURE,
+    ChatRequest,
+    ChatResponse,
+    EmbeddingResponse,
+    LLMChunk,
+    LLMMessage,
+    LLMRequest,
+    LLMResponse,
+    ToolCallDelta,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    from faultmaven.infrastructure.llm.catalog import ModelInfo
+
+    Prompt = str | Iterable[Mapping[str, Any]]
+
+__all__ = [
+    "BaseLLMProvider",
+    "ChatRequest",
+    "ChatResponse",
+    "EmbeddingResponse",
+    "KeyCheck",
+    "LLMChunk",
+    "LLMError",
+    "LLMMessage",
+    "LLMRequest",
+    "LLMResponse",
+    "ProviderConfig",
+]
+
+logger = logging.getLogger("faultmaven.providers")
+
+# When the call of the running task began; one value a task, so that calls side by side don't mix.
+_call_started: ContextVar[float] = ContextVar("faultmaven_call_started")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCheck:
+    """Whether a key works, and if not, why."""
+
+    ok: bool
+    reason: str = ""
+
+
+class BaseLLMProvider(ABC):
+    """One provider, ready to be called.
+
+    Subclasses must define `provider_name`, `is_available`, `get_supported_models` and `generate`.
+
+    Args:
+        config: what the registry resolved from the row; a mapping with the same names works too
+            (`api_base` for `base_url` and `default_model` for the first of `models` are understood).
+        **settings: single settings in place of, or on top of, `config`.
+
+    Raises:
+        ConfigurationError: a setting has an unknown name.
+    """
+
+    def __init__(
+        self, config: ProviderConfig | Mapping[str, Any] | None = None, **settings: Any
+    ) -> None:
+        self.config = make_provider_config(config, settings)
+        self._known_models: dict[str, ModelInfo | None] = {}
+
+    @property
+    @abstractmethod
+    def provider_name(self) -> str:
+        """The provider's unique name, lower case."""
+
+    @abstractmethod
+    def is_available(self) -> bool:
+        """Tell whether everything that a call needs is configured; asks nobody."""
+
+    @abstractmethod
+    def get_supported_models(self) -> list[str]:
+        """Give the configured models, the default one first; a new list each time."""
+
+    @abstractmethod
+    async def generate(
+        self,
+        prompt: Prompt,
+        model: str | None = None,
+        max_tokens: int | None = DEFAULT_MAX_TOKENS,
+        temperature: float | None = DEFAULT_TEMPERATURE,
+        **kwargs: Any,
+    ) -> LLMResponse:
+        """Answer a prompt or a conversation.
+
+        Args:
+            prompt: text, or OpenAI-shaped messages.
+            model: the provider's name for a model; None is the configured one.
+            max_tokens: bound of the answer; None sends none.
+            temperature: 0 is 0; None sends none.
+            **kwargs: the other options of `LLMRequest`; anything else goes into the provider's body.
+
+        Raises:
+            LLMError: one of its subclasses, see `faultmaven.infrastructure.llm.errors`.
+        """
+
+    async def stream(
+        self,
+        prompt: Prompt,
+        model: str | None = None,
+        max_tokens: int | None = DEFAULT_MAX_TOKENS,
+        temperature: float | None = DEFAULT_TEMPERATURE,
+        **kwargs: Any,
+    ) -> AsyncIterator[LLMChunk]:
+        """Answer piece by piece; arguments and errors as for `generate`.
+
+        A provider that cannot stream gives its whole answer as one piece.
+        """
+        response = await self.generate(
+            prompt, model=model, max_tokens=max_tokens, temperature=temperature, **kwargs
+        )
+        yield chunk_of(response)
+
+    async def complete(self, request: LLMRequest) -> LLMResponse:
+        """Answer a request object.
+
+        Raises:
+            LLMError: also where `generate` raised something else.
+        """
+        prompt, options = _call_arguments(request)
+        try:
+            return await self.generate(prompt, **options)
+        except LLMError:
+            raise
+        except Exception as exc:
+            # A custom provider may raise anything; callers are promised one tree of errors.
+            raise self._wrap_error(exc) from exc
+
+    async def stream_complete(self, request: LLMRequest) -> AsyncIterator[LLMChunk]:
+        """Answer a request object piece by piece; closing the iterator cancels the call."""
+        prompt, options = _call_arguments(request)
+        try:
+            async with aclosing(self.stream(prompt, **options)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except LLMError:
+            raise
+        except Exception as exc:
+            raise self._wrap_error(exc) from exc
+
+    async def try_complete(self, request: LLMRequest) -> LLMResponse:
+        """Answer a request object without ever raising: look at `success` and `error`."""
+        started = time.perf_counter()
+        try:
+            return await self.complete(request)
+        except LLMError as error:
+            text = error.upstream_message or error.message
+            return LLMResponse(
+                content="",
+                confidence=0.0,
+                provider=self.provider_name,
+                model=request.model or self.get_effective_model(None),
+                tokens_used=0,
+                response_time_ms=elapsed_ms(started),
+                success=False,
+                error=f"HTTP {error.status}: {text}" if error.status else error.message,
+            )
+
+    async def validate_key(self, api_key: str | None = None) -> bool:
+        """Tell whether the key works, with the cheapest request there is, within 10 s.
+
+        Args:
+            api_key: another key than the configured one.
+        """
+        check = await self.check_key(api_key)
+        if not check.ok:
+            logger.warning("%s: the key was not accepted: %s", self.provider_name, check.reason)
+        return check.ok
+
+    async def check_key(self, api_key: str | None = None) -> KeyCheck:
+        """As `validate_key`, with the reason."""
+        del api_key
+        request = LLMRequest([LLMMessage(role="user", content="Hi")], max_tokens=1, timeout=10.0)
+        try:
+            await self.complete(request)
+        except ResponseFormatError:
+            return KeyCheck(ok=True)  # it answered, if badly: the key was accepted
+        except LLMError as error:
+            return KeyCheck(ok=False, reason=error.message)
+        return KeyCheck(ok=True)
+
+    async def get_available_models(self) -> list[str]:
+        """Ask the provider which models there are; the configured ones where it cannot be asked."""
+        return self.get_supported_models()
+
+    async def embed(self, texts: Sequence[str], model: str | None = None) -> EmbeddingResponse:
+        """Turn texts into vectors, one each, in order.
+
+        Raises:
+            ConfigurationError: the provider has no embeddings.
+        """
+        del texts, model
+        msg = f"{self.provider_name} has no embeddings; choose a provider that has, e.g. openai."
+        raise ConfigurationError(msg, provider=self.provider_name, code="no_embeddings")
+
+    def calculate_cost(
+        self,
+        model: str,
+        input_tokens: int,
+        output_tokens: int,
+        *,
+        cache_read_tokens: int = 0,
+        cache_write_tokens: int = 0,
+    ) -> float | None:
+        """Price a call in US dollars; None where a price is not known, 0.0 for local models.
+
+        Args:
+            model: the provider's name for the model.
+            input_tokens: the whole prompt, cached tokens included.
+            output_tokens: the whole answer, reasoning included.
+            cache_read_tokens: those of the prompt that were read from the provider's cache.
+            cache_write_tokens: those that were written to it.
+        """
+        usage = Usage(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens)
+        if self.config.row.get("local"):
+            return price_call(FREE, usage).usd
+        return price_call(self._find_model(model), usage, datetime.now(UTC)).usd
+
+    async def close(self) -> None:  # noqa: B027  # most custom providers have nothing to release
+        """Release connections and processes; closing twice is fine."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.provider_name!r} at {self.config.base_url}>"
+
+    def get_effective_model(self, model: str | None) -> str:
+        """Choose the model: the one asked for, else the configured one."""
+        if model:
+            return self._map_model_name(model)
+        return self.config.models[0] if self.config.models else ""
+
+    def _map_model_name(self, unified_model: str) -> str:
+        """Translate a name that the caller's house uses; the row's `model_map` says how."""
+        mapping: Mapping[str, str] = self.config.row.get("model_map") or {}
+        return mapping.get(unified_model, unified_model)
+
+    def _find_model(self, model: str) -> ModelInfo | None:
+        """Look a model up in the catalog, once for each name."""
+        if model not in self._known_models:
+            self._known_models[model] = _catalog().find(self.provider_name, model)
+        return self._known_models[model]
+
+    def _start_timing(self) -> None:
+        """Note when this call began; calls side by side keep their own."""
+        _call_started.set(time.perf_counter())
+
+    def _get_response_time_ms(self) -> int:
+        """Give the milliseconds since `_start_timing`, at least 1."""
+        return elapsed_ms(_call_started.get(time.perf_counter()))
+
+    def _validate_response_content(self, content: str) -> str:
+        """Give the content back.
+
+        Raises:
+            ResponseFormatError: it is empty or only white space.
+        """
+        if not isinstance(content, str) or not content.strip():
+            msg = f"{self.provider_name} answered with empty content."
+            raise ResponseFormatError(msg, provider=self.provider_name, code="empty_response")
+        return content
+
+    def _wrap_error(self, exc: Exception) -> LLMError:
+        """Turn what a custom provider raised into an `LLMError`."""
+        if isinstance(exc, TimeoutError):
+            msg = f"{self.provider_name} did not answer in time."
+            return LLMTimeoutError(msg, provider=self.provider_name, code="read_timeout")
+        text = redact(str(exc)) or type(exc).__name__
+        if isinstance(exc, KeyError | IndexError | TypeError | AttributeError):
+            msg = f"{self.provider_name} answered in an unexpected shape: {type(exc).__name__} {text}"
+            return ResponseFormatError(msg, provider=self.provider_name, code="unexpected_shape")
+        return ServerError(f"{self.provider_name} failed: {text}", provider=self.provider_name)
+
+
+def make_provider_config(
+    config: ProviderConfig | Mapping[str, Any] | None, settings: Mapping[str, Any]
+) -> ProviderConfig:
+    """Make a config of a config, a mapping, single settings, or some of each.
+
+    Raises:
+        ConfigurationError: a setting has an unknown name.
+    """
+    if isinstance(config, ProviderConfig):
+        return replace(config, **_known(settings)) if settings else config
+    return ProviderConfig(**_known({**(config or {}), **settings}))
+
+
+def chunk_of(response: LLMResponse) -> LLMChunk:
+    """Give a whole answer as the one chunk of a stream."""
+    calls = [
+        ToolCallDelta.make(i, call.id, call.name, call.arguments_raw)
+        for i, call in enumerate(response.tool_calls)
+    ]
+    return LLMChunk(
+        text=response.content,
+        reasoning=response.reasoning,
+        tool_calls=calls or None,
+        finish_reason=response.finish_reason or "stop",
+        usage=usage_of(response),
+        model=response.model,
+        response_id=response.response_id,
+        finish_reason_raw=response.finish_reason_raw,
+        reasoning_details=response.reasoning_details or None,
+        refusal=response.refusal,
+    )
+
+
+def usage_of(response: LLMResponse) -> Usage | None:
+    """Give what the provider reported of tokens; None for nothing."""
+    if response.input_tokens is None and response.output_tokens is None:
+        return None
+    return Usage(
+        response.input_tokens,
+        response.output_tokens,
+        response.cache_read_tokens,
+        response.cache_write_tokens,
+        response.reasoning_tokens,
+    )
+
+
+def elapsed_ms(started: float) -> int:
+    """Give the milliseconds since a `perf_counter` reading, at least 1."""
+    return max(1, round((time.perf_counter() - started) * 1000))
+
+
+@cache
+def _catalog() -> Catalog:
+    return Catalog()
+
+
+_SETTINGS = {f.name for f in fields(ProviderConfig)}
+
+
+def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(settings)
+    if "api_base" in values:
+        values["base_url"] = values.pop("api_base")
+    if "default_model" in values:
+        first = values.pop("default_model")
+        values["models"] = [first, *(m for m in values.get("models", ()) if m != first)]
+    unknown = sorted(values.keys() - _SETTINGS)
+    if unknown:
+        msg = f"unknown provider setting {unknown[0]!r}; known are {', '.join(sorted(_SETTINGS))}."
+        raise ConfigurationError(msg, code="unknown_setting")
+    return values
+
+
+def _call_arguments(request: LLMRequest) -> tuple[Any, dict[str, Any]]:
+    """Say a request as the arguments of `generate`, with only the options that are set."""
+    messages: Any = request.messages
+    if request.system_prompt:
+        messages = [LLMMessage(role="system", content=request.system_prompt), *messages]
+    only = messages[0] if len(messages) == 1 else None
+    if only is not None and only.role == "user" and isinstance(only.content, str):
+        messages = only.content
+    options = request.to_dict()
+    for name in ("messages", "system_prompt", "stream", "extra", "timeout", "metadata"):
+        options.pop(name, None)
+    options["temperature"] = request.temperature
+    options["max_tokens"] = (
+        DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
+    )
+    return messages, {**options, **request.extra}

@@ -1,0 +1,47 @@
+"""One call on its way: what is sent where, until when, and the receipt."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from faultmaven.infrastructure.llm.types import Attempt, Route
+
+if TYPE_CHECKING:
+    from faultmaven.infrastructure.llm.errors import LLMError
+    from faultmaven.infrastructure.llm.types import LLMRequest
+
+
+@dataclass(slots=True)
+class Call:
+    """A request that has been made ready for one provider.
+
+    Attributes:
+        request: as the dialect sees it, model resolved, structure asked for.
+        model: the provider's name for the model.
+        url: where it is posted.
+        schema: what the answer must match; None where text is wanted.
+        level: how the structure is asked for.
+        deadline: monotonic instant that no try and no wait may pass; None for none.
+        body: the bytes to send.
+        route: the receipt so far.
+        try_started: `perf_counter` at the start of the present try.
+    """
+
+    request: LLMRequest
+    model: str
+    url: str
+    schema: dict[str, Any] | None = None
+    level: str = ""
+    deadline: float | None = None
+    body: bytes = b""
+    route: Route = field(default_factory=Route)
+    try_started: float = 0.0
+
+    def note(self, provider: str, error: LLMError | None) -> None:
+        """Write the present try into the receipt; None means that it succeeded."""
+        duration_ms = round((time.perf_counter() - self.try_started) * 1000)
+        outcome = "ok" if error is None else type(error).__name__
+        status = 200 if error is None else error.status
+        self.route.attempts.append(Attempt(provider, self.model, outcome, duration_ms, status))

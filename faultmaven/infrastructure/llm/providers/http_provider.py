@@ -1,0 +1,645 @@
+"""Providers that speak HTTP: a dialect overrides transforms, everything else is here.
+
+A dialect says where to send (`_get_endpoint`), with which headers (`_get_headers`), how a request
+becomes a body (`_transform_request`) and how an answer is read (`_transform_response`, and for streams
+`_make_stream_reader` or `_parse_stream_chunk`).  From here it gets pooled connections, one deadline for
+all tries, retries, streams that end cleanly, structured output that is validated, cost, and errors that
+say what to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from urllib.parse import quote
+
+from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.errors import (
+    ConfigurationError,
+    ContextLengthError,
+    LLMConnectionError,
+    LLMError,
+    ProviderNotConfiguredError,
+    ResponseFormatError,
+    StreamInterruptedError,
+)
+from faultmaven.infrastructure.llm.http import HTTPTransport, TransportPolicy
+from faultmaven.infrastructure.llm.providers.base import (
+    BaseLLMProvider,
+    KeyCheck,
+    chunk_of,
+    elapsed_ms,
+)
+from faultmaven.infrastructure.llm.providers.call import Call
+from faultmaven.infrastructure.llm.providers.opened_stream import OpenedStream
+from faultmaven.infrastructure.llm.providers.remedy import explain, first_variable
+from faultmaven.infrastructure.llm.retry import (
+    SYSTEM_CLOCK,
+    RetryBudget,
+    RetryPolicy,
+    call_with_retries,
+)
+from faultmaven.infrastructure.llm.secret import redact, remember_secret
+from faultmaven.infrastructure.llm.types import (
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_TEMPERATURE,
+    ChatResponse,
+    LLMChunk,
+    LLMMessage,
+    LLMRequest,
+    LLMResponse,
+    make_request,
+)
+from faultmaven.infrastructure.llm.wire.assemble import assemble
+from faultmaven.infrastructure.llm.wire.errors import parse_error, parse_error_object
+from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens, estimate_usage
+from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
+from faultmaven.infrastructure.llm.wire.parameters import apply_rules
+from faultmaven.infrastructure.llm.wire.simple_stream import SimpleStreamReader
+from faultmaven.infrastructure.llm.wire.structured import (
+    ask_for_structure,
+    read_structure,
+    requested_schema,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from faultmaven.infrastructure.llm.http import Reply, StreamReply, Transport
+    from faultmaven.infrastructure.llm.providers.base import Prompt
+    from faultmaven.infrastructure.llm.providers.config import ProviderConfig
+    from faultmaven.infrastructure.llm.retry import Clock
+    from faultmaven.infrastructure.llm.wire.stream import ChunkReader
+
+T = TypeVar("T")
+
+logger = logging.getLogger("faultmaven.providers")
+
+KEY_CHECK_TIMEOUT_S = 10.0
+MODEL_LIST_TIMEOUT_S = 10.0
+# A stream may not run longer than this, however alive it is.
+STREAM_TOTAL_S = 1800.0
+# An estimate may be this far off; a prompt is refused only above.
+_ESTIMATE_MARGIN = 1.25
+
+# What reading an answer of an unexpected shape raises in a transform.
+_SHAPE_ERRORS = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+
+
+class HTTPProvider(BaseLLMProvider):
+    """A provider behind an HTTP API; see the module's docstring for what a dialect overrides.
+
+    Args:
+        config: as for `BaseLLMProvider`.
+        transport: what sends bytes; None makes an `HTTPTransport` of its own pool.
+        clock: what waits between tries; a test passes its own.
+        **settings: as for `BaseLLMProvider`.
+    """
+
+    # How the key travels where the row does not say.
+    default_auth: ClassVar[Mapping[str, Any]] = {"style": "bearer"}
+
+    def __init__(
+        self,
+        config: ProviderConfig | Mapping[str, Any] | None = None,
+        *,
+        transport: Transport | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, **settings)
+        if not self.config.name:
+            default = type(self).__name__.removesuffix("Provider").lower()
+            self.config = replace(self.config, name=default)
+        if self.config.api_key:
+            remember_secret(self.config.api_key)
+        self._clock = clock
+        self._transport = transport or HTTPTransport(
+            self.config.name, TransportPolicy.from_row(self.config.row)
+        )
+        self._retry_policy = RetryPolicy(max_retries=self.config.max_retries)
+        self._retry_budget = RetryBudget()
+        self._next_start = 0.0
+        limits: Mapping[str, Any] = self.config.row.get("limits") or {}
+        self._min_interval_s = limits.get("min_interval_ms", 0) / 1000
+        self._context_windows: dict[str, int | None] = {}
+
+    @property
+    def provider_name(self) -> str:
+        """The row's name."""
+        return self.config.name
+
+    def is_available(self) -> bool:
+        """Tell whether address, model and (where one is needed) key are there."""
+        return bool(self.config.base_url) and bool(self.config.models) and self._has_key()
+
+    def get_supported_models(self) -> list[str]:
+        """Give the configured models, the default one first."""
+        return list(self.config.models)
+
+    async def generate(
+        self,
+        prompt: Prompt,
+        model: str | None = None,
+        max_tokens: int | None = DEFAULT_MAX_TOKENS,
+        temperature: float | None = DEFAULT_TEMPERATURE,
+        **kwargs: Any,
+    ) -> LLMResponse:
+        """Answer a prompt or a conversation; see `BaseLLMProvider.generate`."""
+        return await self.complete(make_request(prompt, model, max_tokens, temperature, kwargs))
+
+    def stream(
+        self,
+        prompt: Prompt,
+        model: str | None = None,
+        max_tokens: int | None = DEFAULT_MAX_TOKENS,
+        temperature: float | None = DEFAULT_TEMPERATURE,
+        **kwargs: Any,
+    ) -> AsyncIterator[LLMChunk]:
+        """Answer piece by piece; see `BaseLLMProvider.stream`."""
+        return self.stream_complete(make_request(prompt, model, max_tokens, temperature, kwargs))
+
+    async def complete(self, request: LLMRequest) -> LLMResponse:
+        """Answer a request object.
+
+        Raises:
+            LLMError: the last try's error, its `attempts` filled in.
+        """
+        started = time.perf_counter()
+        call = await self._begin(request)
+        response = await self._retried(call, lambda: self._attempt(call))
+        response.response_time_ms = elapsed_ms(started)
+        return response
+
+    async def stream_complete(self, request: LLMRequest) -> AsyncIterator[LLMChunk]:
+        """Answer a request object piece by piece.
+
+        Tries are repeated only until the first piece is there; later the stream ends in an error.
+
+        Raises:
+            StreamInterruptedError: the connection broke; `partial_text` is what had come.
+            LLMError: as for `complete`, or what the provider reported within the stream.
+        """
+        call = await self._begin(replace(request, stream=True))
+        opened = await self._retried(call, lambda: self._open_stream(call))
+        text: list[str] = []
+        try:
+            async for chunk in opened:
+                if chunk.text:
+                    text.append(chunk.text)
+                yield chunk
+        except LLMError as error:
+            raise self._explain_interruption(error, call, "".join(text)) from error
+        finally:
+            await opened.close()
+
+    async def check_key(self, api_key: str | None = None) -> KeyCheck:
+        """Ask for the model list, or for one token where there is none; one request, 10 s."""
+        if api_key is not None:
+            other = type(self)(replace(self.config, api_key=api_key), clock=self._clock)
+            async with other:
+                return await other.check_key()
+        try:
+            if self._models_url() is None:
+                await self._check_key_by_asking()
+            else:
+                await self._fetch_model_ids(KEY_CHECK_TIMEOUT_S)
+        except ResponseFormatError:
+            return KeyCheck(ok=True)  # it answered, if badly: the key was accepted
+        except LLMError as error:
+            return KeyCheck(ok=False, reason=error.message)
+        return KeyCheck(ok=True)
+
+    async def get_available_models(self) -> list[str]:
+        """Ask the provider's model list; the configured models, with a warning, where that fails."""
+        try:
+            if ids := await self._fetch_model_ids(MODEL_LIST_TIMEOUT_S):
+                return ids
+            reason = "its model list is empty"
+        except LLMError as error:
+            reason = error.message
+        logger.warning("%s: using the configured models: %s", self.provider_name, reason)
+        return self.get_supported_models()
+
+    async def close(self) -> None:
+        """Close the pooled connections; closing twice is fine, and a later call opens new ones."""
+        await self._transport.close()
+
+    # The hooks of a dialect.
+
+    def _get_endpoint(self) -> str:
+        """Give the URL that chats are posted to."""
+        return self._url("chat", "/chat/completions")
+
+    def _get_headers(self) -> dict[str, str]:
+        """Give the headers of every request, the key among them."""
+        headers = {"Content-Type": "application/json"}
+        auth = self._auth
+        style = auth.get("style", "bearer")
+        if self.config.api_key and style in ("bearer", "header"):
+            prefix = auth.get("prefix", "Bearer " if style == "bearer" else "")
+            headers[auth.get("header", "Authorization")] = f"{prefix}{self.config.api_key}"
+        return headers | self.config.headers
+
+    @abstractmethod
+    def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
+        """Build the body of a plain request; `request.model` is the model to name."""
+
+    @abstractmethod
+    def _transform_response(self, data: Any) -> LLMResponse | ChatResponse:
+        """Read the parsed body of a plain answer."""
+
+    def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
+        """Build the body of a streamed request; `request.stream` is true."""
+        return {**self._transform_request(request), "stream": True}
+
+    def _parse_stream_chunk(self, data: Any) -> LLMChunk | str | None:
+        """Read the parsed data of one server-sent event; None where it holds nothing of the answer."""
+        raise NotImplementedError(data)
+
+    def _make_stream_reader(self) -> ChunkReader | None:
+        """Give what reads one stream; None where the dialect does not stream."""
+        if "_parse_stream_chunk" not in _names_below(type(self)):
+            return None
+        return SimpleStreamReader(self._parse_stream_chunk)
+
+    def _endpoint_for(self, request: LLMRequest) -> str:
+        """Give the URL for one request, where the model or the streaming is part of it."""
+        del request
+        return self._get_endpoint()
+
+    async def _authorize(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[str, Mapping[str, str]]:
+        """Add credentials that depend on the request or expire: signatures, tokens, a query key."""
+        del method, body
+        auth = self._auth
+        if auth.get("style") == "query" and self.config.api_key:
+            joint = "&" if "?" in url else "?"
+            key = quote(self.config.api_key, safe="")
+            url = f"{url}{joint}{auth.get('parameter', 'key')}={key}"
+        return url, headers
+
+    def _structured_level(self, request: LLMRequest) -> str:
+        """Give how the model of this request is asked for structured output."""
+        level = str(self.config.row.get("structured_output") or "json_schema")
+        # The pieces of a forced tool call are no text, so that a stream is asked in words.
+        return "prompt" if level == "tool" and request.stream else level
+
+    # One call.
+
+    async def _begin(self, request: LLMRequest) -> Call:
+        """Choose the model, build the body, and note what the whole call may take."""
+        self._require_configuration()
+        model = self.get_effective_model(request.model)
+        schema = requested_schema(request)
+        level = ""
+        if schema is not None:
+            level = self._structured_level(request)
+            request = ask_for_structure(request, level)
+        asked = replace(request, model=model)
+        deadline = self._deadline(request)
+        call = Call(asked, model, self._endpoint_for(asked), schema, level, deadline)
+        call.body = self._encoded(call)
+        self._check_context(call)
+        if self._min_interval_s:
+            await self._pace()
+        return call
+
+    def _encoded(self, call: Call) -> bytes:
+        request = call.request
+        make = self._transform_stream_request if request.stream else self._transform_request
+        rules: Mapping[str, Any] = self.config.row.get("params") or {}
+        body = make(request)
+        if rules:
+            policy = self.config.row.get("on_unsupported", "warn")
+            body = apply_rules(body, rules, call.route.unsupported, on_unsupported=policy)
+        encoded = codec.dumps(body)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s: sending %s", self.provider_name, redact(encoded.decode()))
+        return encoded
+
+    async def _retried(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until it works or is final; every try goes into the receipt."""
+
+        def note(error: LLMError, delay_s: float | None) -> None:
+            call.note(self.provider_name, error)
+            logger.debug("%s; next try in %s s", error.message, delay_s)
+
+        async def explained() -> T:
+            call.try_started = time.perf_counter()
+            try:
+                return await attempt()
+            except LLMError as error:
+                explain(error, self.config, call.model)
+                raise
+
+        try:
+            result = await call_with_retries(
+                explained,
+                policy=self._retry_policy,
+                budget=self._retry_budget,
+                deadline=call.deadline,
+                attempt_timeout_s=self.config.timeout,
+                clock=self._clock,
+                on_failure=note,
+            )
+        except LLMError as error:
+            error.attempts = tuple(call.route.attempts)
+            raise
+        call.note(self.provider_name, None)
+        return result
+
+    async def _attempt(self, call: Call) -> LLMResponse:
+        """Make one try of a plain call."""
+        reply = await self._send("POST", call.url, call.body, self.config.timeout, call.deadline)
+        if reply.headers.get("content-type", "").startswith("text/event-stream"):
+            return self._finished(self._assembled(reply.body), call)
+        return self._finished(self._read_answer(reply.body), call)
+
+    async def _open_stream(self, call: Call) -> OpenedStream:
+        """Make one try of a streamed call: up to the first piece of the answer."""
+        reader = self._make_stream_reader()
+        if reader is None:
+            whole = replace(call, request=replace(call.request, stream=False))
+            whole.body = self._encoded(whole)
+            return OpenedStream.of_whole(chunk_of(await self._attempt(whole)))
+        url, headers = await self._authorize("POST", call.url, self._get_headers(), call.body)
+        reply = await self._transport.open_stream(
+            "POST", url, headers, call.body, timeout_s=self.config.timeout, deadline=call.deadline
+        )
+        try:
+            return await self._first_piece(reply, reader, call)
+        except BaseException:
+            await reply.close()
+            raise
+
+    async def _first_piece(
+        self, reply: StreamReply, reader: ChunkReader, call: Call
+    ) -> OpenedStream:
+        if reply.status >= 300:
+            raise parse_error(reply.status, reply.headers, await reply.read_all())
+        if reply.headers.get("content-type", "").startswith("application/json"):
+            # The host does not stream, or reports an error under a status of success.
+            response = self._finished(self._read_answer(await reply.read_all()), call)
+            await reply.close()
+            return OpenedStream.of_whole(chunk_of(response))
+        opened = OpenedStream(reply, reader, self.config.timeout)
+        await opened.start()
+        return opened
+
+    async def _send(
+        self, method: str, url: str, body: bytes | None, timeout_s: float, deadline: float | None
+    ) -> Reply:
+        """Send one request and give its answer.
+
+        Raises:
+            LLMError: the connection failed, or the status is not one of success.
+        """
+        url, headers = await self._authorize(method, url, self._get_headers(), body)
+        reply = await self._transport.fetch(
+            method, url, headers, body, timeout_s=timeout_s, deadline=deadline
+        )
+        if logger.isEnabledFor(logging.DEBUG):
+            text = redact(reply.body.decode(errors="replace"))
+            logger.debug("%s: received %s %s", self.provider_name, reply.status, text)
+        if reply.status >= 300:
+            raise parse_error(reply.status, reply.headers, reply.body)
+        return reply
+
+    def _read_answer(self, body: bytes) -> LLMResponse:
+        """Parse and read the body of a plain answer.
+
+        Raises:
+            ResponseFormatError: it is not JSON, or not this dialect's.
+        """
+        data = parse_json(body)
+        try:
+            answer = self._transform_response(data)
+        except _SHAPE_ERRORS as exc:
+            if isinstance(data, dict) and data.get("error"):
+                raise parse_error_object(data) from exc
+            msg = f"the answer has an unexpected shape: {type(exc).__name__} {exc}"
+            raise ResponseFormatError(msg, code="unexpected_shape") from exc
+        if isinstance(answer, ChatResponse):
+            answer = _response_of(answer)
+        if answer.raw_response is None:
+            answer.raw_response = data
+        return answer
+
+    def _assembled(self, body: bytes) -> LLMResponse:
+        """Read a stream that was not asked for as the one answer that it amounts to."""
+        reader = self._make_stream_reader()
+        if reader is None:
+            msg = "the answer is a stream, which was not asked for"
+            raise ResponseFormatError(msg, code="unexpected_stream")
+        chunks = reader.feed(body) + reader.finish()
+        if reader.error is not None:
+            raise reader.error
+        return assemble(chunks)
+
+    def _finished(self, response: LLMResponse, call: Call) -> LLMResponse:
+        """Complete what the dialect has read: provider, structure, tokens, money.
+
+        Raises:
+            ResponseFormatError: the answer is empty, or does not match the schema.
+        """
+        response.provider = self.provider_name
+        response.confidence = self.config.confidence_score
+        response.model = response.model or call.model
+        response.route = call.route
+        if call.schema is not None:
+            read_structure(response, call.schema, call.level)
+        if not response.content.strip() and not _may_be_empty(response):
+            msg = "the answer is empty"
+            raise ResponseFormatError(msg, code="empty_response")
+        if response.input_tokens is None and response.output_tokens is None:
+            response.estimated_usage = estimate_usage(call.request, response)
+            response.usage_source = "estimated"
+            response.tokens_used = response.usage["total_tokens"]
+        usage = response.usage
+        response.cost_usd = self.calculate_cost(
+            call.model,
+            usage["input_tokens"],
+            usage["output_tokens"],
+            cache_read_tokens=usage["cache_read_tokens"],
+            cache_write_tokens=usage["cache_write_tokens"],
+        )
+        return response
+
+    def _explain_interruption(self, error: LLMError, call: Call, text: str) -> LLMError:
+        """Say that a stream broke after its beginning, which nobody may repeat unasked."""
+        if isinstance(error, LLMConnectionError):
+            cut = StreamInterruptedError(
+                f"the stream broke off: {error.message}", code="stream_incomplete"
+            )
+            cut.__cause__ = error
+            error = cut
+        if isinstance(error, StreamInterruptedError):
+            error.partial_text = text
+        error.retryable = False
+        call.route.attempts[-1].outcome = type(error).__name__
+        error.attempts = tuple(call.route.attempts)
+        return explain(error, self.config, call.model)
+
+    # What a call needs.
+
+    @property
+    def _auth(self) -> Mapping[str, Any]:
+        return self.config.row.get("auth") or self.default_auth
+
+    def _url(self, endpoint: str, default: str) -> str:
+        path: str = (self.config.row.get("endpoints") or {}).get(endpoint, default)
+        return path if "://" in path else f"{self.config.base_url}{path}"
+
+    def _has_key(self) -> bool:
+        needed = self.config.row.get("api_key_var") is not None
+        return (
+            bool(self.config.api_key)
+            or not needed
+            or bool(self.config.row.get("api_key_optional"))
+        )
+
+    def _require_configuration(self) -> None:
+        for present, field, what in (
+            (bool(self.config.base_url), "base_url_var", "address"),
+            (self._has_key(), "api_key_var", "key"),
+        ):
+            if not present:
+                variable = first_variable(self.config, field)
+                remedy = f"set {variable} in .env" if variable else f"pass {field[:-4]}=…"
+                msg = f"{self.provider_name} has no {what}: {remedy}."
+                raise ProviderNotConfiguredError(msg, provider=self.provider_name)
+
+    def _deadline(self, request: LLMRequest) -> float | None:
+        limit_s = request.timeout if request.timeout is not None else self.config.call_timeout_s
+        if limit_s is None:
+            limit_s = STREAM_TOTAL_S if request.stream else None
+        return None if limit_s is None else self._clock.monotonic() + limit_s
+
+    async def _pace(self) -> None:
+        """Keep the row's least interval between the starts of two calls."""
+        now = self._clock.monotonic()
+        start = max(now, self._next_start)
+        self._next_start = start + self._min_interval_s
+        if start > now:
+            await self._clock.sleep(start - now)
+
+    def _check_context(self, call: Call) -> None:
+        """Refuse a prompt that cannot fit, before it is sent.
+
+        Raises:
+            ContextLengthError: the estimate exceeds the model's window by more than its error.
+        """
+        limit = self._context_window(call.model)
+        # A token is at least a byte, so that most prompts need no estimate.
+        if limit is None or len(call.body) <= limit:
+            return
+        estimated = estimate_prompt_tokens(call.request)
+        if estimated <= limit * _ESTIMATE_MARGIN:
+            return
+        error = ContextLengthError(
+            f"the prompt has about {estimated} tokens, {call.model} takes {limit}",
+            code="context_length_exceeded",
+            estimated_tokens=estimated,
+            limit_tokens=limit,
+        )
+        raise explain(error, self.config, call.model)
+
+    def _context_window(self, model: str) -> int | None:
+        if model not in self._context_windows:
+            self._context_windows[model] = self._find_context_window(model)
+        return self._context_windows[model]
+
+    def _find_context_window(self, model: str) -> int | None:
+        for entry in self.config.row.get("models") or ():
+            if (
+                isinstance(entry, dict)
+                and entry.get("name") == model
+                and "context_length" in entry
+            ):
+                return int(entry["context_length"])
+        info = self._find_model(model)
+        return None if info is None else info.context_window
+
+    # Models and keys.
+
+    def _models_url(self) -> str | None:
+        endpoint = self.config.row.get("models_endpoint", {"path": "/models"})
+        return None if endpoint is None else f"{self.config.base_url}{endpoint['path']}"
+
+    async def _fetch_model_ids(self, timeout_s: float) -> list[str]:
+        """Ask the provider's model list.
+
+        Raises:
+            LLMError: it has none, or did not answer.
+        """
+        self._require_configuration()
+        url = self._models_url()
+        if url is None:
+            msg = f"{self.provider_name} has no list of models"
+            raise ConfigurationError(msg, provider=self.provider_name, code="no_model_list")
+        try:
+            reply = await self._send("GET", url, None, timeout_s, None)
+            id_path = (self.config.row.get("models_endpoint") or {}).get("id_path")
+            return model_ids_from_wire(parse_json(reply.body), id_path)
+        except LLMError as error:
+            explain(error, self.config, None)
+            raise
+
+    async def _check_key_by_asking(self) -> None:
+        request = LLMRequest([LLMMessage(role="user", content="Hi")], max_tokens=1)
+        call = await self._begin(request)
+        try:
+            await self._send("POST", call.url, call.body, KEY_CHECK_TIMEOUT_S, None)
+        except LLMError as error:
+            explain(error, self.config, call.model)
+            raise
+
+
+def _names_below(kind: type) -> set[str]:
+    """Give the names that subclasses of `HTTPProvider` define."""
+    below = kind.__mro__[: kind.__mro__.index(HTTPProvider)]
+    return {name for cls in below for name in vars(cls)}
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse the body of an answer.
+
+    Raises:
+        ResponseFormatError: it is empty, or not strict JSON.
+    """
+    if not body.strip():
+        msg = "the answer has no body"
+        raise ResponseFormatError(msg, code="empty_response")
+    try:
+        return codec.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError as exc:
+        what = "HTML" if body.lstrip()[:1] == b"<" else "not valid JSON"
+        msg = f"the answer is {what}"
+        raise ResponseFormatError(msg, code="invalid_json") from exc
+
+
+def _may_be_empty(response: LLMResponse) -> bool:
+    """Tell whether an answer without text is still an answer."""
+    said_otherwise = response.tool_calls or response.refusal or response.parsed is not None
+    return bool(said_otherwise) or response.finish_reason in ("length", "content_filter")
+
+
+def _response_of(answer: ChatResponse) -> LLMResponse:
+    inward, outward = answer.usage["input_tokens"], answer.usage["output_tokens"]
+    return LLMResponse(
+        answer.content,
+        0.0,
+        answer.provider,
+        answer.model,
+        inward + outward,
+        0,
+        finish_reason="stop",
+        input_tokens=inward,
+        output_tokens=outward,
+        usage_source="reported",
+    )

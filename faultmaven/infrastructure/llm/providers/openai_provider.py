@@ -1,0 +1,64 @@
+"""OpenAI Chat Completions, the API of OpenAI and of most other hosts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.providers.call import Call
+from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider, parse_json
+from faultmaven.infrastructure.llm.types import EmbeddingResponse, LLMRequest
+from faultmaven.infrastructure.llm.wire.openai_chat import request_to_wire, response_from_wire
+from faultmaven.infrastructure.llm.wire.openai_chat_stream import OpenAIChatStreamReader
+from faultmaven.infrastructure.llm.wire.openai_embeddings import embeddings_from_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from faultmaven.infrastructure.llm.types import LLMResponse
+
+
+class OpenAIProvider(HTTPProvider):
+    """Any host that speaks OpenAI's chat API; what it does differently is in its row."""
+
+    def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
+        return request_to_wire(request, request.model or "", options=self.config.row)
+
+    def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
+        return self._transform_request(request)
+
+    def _transform_response(self, data: Any) -> LLMResponse:
+        return response_from_wire(data)
+
+    def _make_stream_reader(self) -> OpenAIChatStreamReader:
+        optional = bool(self.config.row.get("finish_reason_optional"))
+        return OpenAIChatStreamReader(finish_reason_optional=optional)
+
+    async def embed(self, texts: Sequence[str], model: str | None = None) -> EmbeddingResponse:
+        """Turn texts into vectors, one each, in order.
+
+        Args:
+            texts: at most 2048 at OpenAI; other hosts take fewer.
+            model: an embedding model; None is the row's `embeddings.model`, else the configured one.
+
+        Raises:
+            ConfigurationError: the row says that the provider has no embeddings.
+            LLMError: the call failed.
+        """
+        self._require_configuration()
+        described = self.config.row.get("embeddings", {})
+        if described is None:
+            return await super().embed(texts, model)
+        asked = model or described.get("model") or self.get_effective_model(None)
+        url = f"{self.config.base_url}{described.get('path', '/embeddings')}"
+        call = Call(LLMRequest([]), asked, url)
+        call.body = codec.dumps({"model": asked, "input": list(texts)})
+
+        async def attempt() -> EmbeddingResponse:
+            reply = await self._send("POST", url, call.body, self.config.timeout, None)
+            return embeddings_from_wire(parse_json(reply.body), asked)
+
+        answer = await self._retried(call, attempt)
+        if answer.input_tokens is not None:
+            answer.cost_usd = self.calculate_cost(asked, answer.input_tokens, 0)
+        return answer

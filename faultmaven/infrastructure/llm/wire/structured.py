@@ -1,0 +1,127 @@
+"""Answers as data: asking for a schema in the way a model can, and checking what came.
+
+Three levels, the most reliable that a row names in `structured_output`: the dialect's own
+`json_schema`, a forced `tool` call, or a `prompt` (with `json_object` where the host has that mode).
+Whatever the level, the answer is validated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.errors import ConfigurationError, ResponseFormatError
+
+if TYPE_CHECKING:
+    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
+
+TOOL_NAME: Final = "answer"
+LEVELS: Final = ("json_schema", "tool", "json_object", "prompt")
+
+
+def requested_schema(request: LLMRequest) -> dict[str, Any] | None:
+    """Give the schema that the answer must match; `{}` for any JSON; None where text is wanted."""
+    if request.output_schema is not None:
+        return request.output_schema
+    wanted = request.response_format or {}
+    if wanted.get("type") == "json_schema":
+        schema = wanted.get("json_schema", {}).get("schema")
+        return schema if isinstance(schema, dict) else {}
+    return {} if wanted.get("type") == "json_object" else None
+
+
+def ask_for_structure(request: LLMRequest, level: str) -> LLMRequest:
+    """Say the request's schema at a level below `json_schema`; the request itself is not changed."""
+    schema = requested_schema(request)
+    if schema is None or level == "json_schema":
+        return request
+    if level == "tool":
+        parameters = schema or {"type": "object"}
+        tool = {"name": TOOL_NAME, "description": "Give the answer.", "parameters": parameters}
+        return replace(
+            request,
+            output_schema=None,
+            response_format=None,
+            tools=[*(request.tools or ()), {"type": "function", "function": tool}],
+            tool_choice={"type": "function", "function": {"name": TOOL_NAME}},
+        )
+    order = "Answer with one JSON document and nothing else, without a code fence."
+    if schema:
+        order += f" It must match this JSON Schema: {codec.dumps(schema).decode()}"
+    return replace(
+        request,
+        output_schema=None,
+        response_format={"type": "json_object"} if level == "json_object" else None,
+        system_prompt=f"{request.system_prompt}\n\n{order}" if request.system_prompt else order,
+    )
+
+
+def read_structure(response: LLMResponse, schema: dict[str, Any], level: str) -> None:
+    """Put the answer's data into `parsed`, checked against the schema.
+
+    Raises:
+        ResponseFormatError: it is not JSON, or does not match; retryable unless it was cut off.
+        ConfigurationError: the schema itself is not valid.
+    """
+    if level == "tool":
+        _take_tool_answer(response)
+    elif response.tool_calls:
+        return
+    if response.finish_reason == "content_filter" or response.refusal:
+        return
+    try:
+        value = codec.loads(_without_fence(response.content))
+    except ValueError as exc:
+        raise _mismatch(response, "the answer is not JSON") from exc
+    if problem := first_problem(value, schema):
+        raise _mismatch(response, f"the answer does not match the schema: {problem}")
+    response.parsed = value
+
+
+def first_problem(value: Any, schema: dict[str, Any]) -> str | None:
+    """Say the first thing in which a value breaks a JSON Schema, as `path: problem`; None for none.
+
+    Raises:
+        ConfigurationError: the schema itself is not valid.
+    """
+    if not schema:
+        return None
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+
+    validator = validator_for(schema)
+    try:
+        validator.check_schema(schema)
+    except SchemaError as exc:
+        msg = f"output_schema is not a valid JSON Schema: {exc.message}"
+        raise ConfigurationError(msg, code="invalid_schema") from exc
+    for error in validator(schema).iter_errors(value):
+        return f"{error.json_path}: {error.message[:200]}"
+    return None
+
+
+def _take_tool_answer(response: LLMResponse) -> None:
+    for call in response.tool_calls:
+        if call.name == TOOL_NAME:
+            response.content = call.arguments_raw
+            response.tool_calls = [c for c in response.tool_calls if c is not call]
+            if response.finish_reason == "tool_calls" and not response.tool_calls:
+                response.finish_reason = "stop"
+            return
+
+
+def _without_fence(text: str) -> str:
+    """Take the document out of a Markdown code fence, which small models like to put around it."""
+    bare = text.strip()
+    if bare.startswith("```") and bare.endswith("```"):
+        bare = bare[3:-3].partition("\n")[2] if "\n" in bare else bare[3:-3]
+    return bare
+
+
+def _mismatch(response: LLMResponse, problem: str) -> ResponseFormatError:
+    if response.finish_reason == "length":
+        return ResponseFormatError(
+            f"{problem}: it was cut off, raise max_tokens", code="schema_mismatch", retryable=False
+        )
+    return ResponseFormatError(problem, code="schema_mismatch")
