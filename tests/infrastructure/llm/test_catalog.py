@@ -3,14 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-
 from pathlib import Path
 
 import pytest
 
 from faultmaven.infrastructure.llm.catalog import Catalog, catalog_folder, check
 from faultmaven.infrastructure.llm.errors import ConfigurationError
-
 
 BUILD = Path(__file__).parents[3] / "scripts" / "build_catalog.py"
 
