@@ -176,7 +176,9 @@ class Connection(asyncio.Protocol):
     async def _run(self) -> None:
         try:
             await self._serve(self)
-        except (ClientGoneError, ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client's good right
+        except Exception as exc:  # noqa: BLE001 - raised again where the server is stopped
+            self._journal.failures.append(exc)
         finally:
             self.transport.close()

@@ -27,10 +27,12 @@ class Stage:
         released: set while requests that play "hold" may go on.
         plays: how often each behaviour was played.
         open_redirect_target: opens the other origin that redirects point at, gives its URL.
+        changed: to be called when something that tests wait for has changed.
     """
 
     released: asyncio.Event
     open_redirect_target: Callable[[], Awaitable[str]]
+    changed: Callable[[], None]
     plays: dict[str, int] = field(default_factory=dict)
 
 
@@ -166,6 +168,7 @@ class Exchange:
         """Write one event of a stream, and count it."""
         await self.write(part)
         self.request.events_sent += 1
+        self.stage.changed()
 
     async def close_stream(self) -> None:
         """End a chunked answer in good order."""

@@ -92,6 +92,7 @@ class Journal:
         redirect_followed: requests that reached the address a redirect pointed at.
         redirect_leaks: names of credential headers that came along with those.
         malformed: requests that were no HTTP, one sentence each.
+        failures: what went wrong in the server itself; a bug of it, or of a fault's arguments.
     """
 
     def __init__(self) -> None:
@@ -103,6 +104,7 @@ class Journal:
         self.redirect_followed = 0
         self.redirect_leaks: list[str] = []
         self.malformed: list[str] = []
+        self.failures: list[Exception] = []
 
     def clear(self) -> None:
         """Forget requests and counts; open connections stay counted."""
@@ -122,6 +124,8 @@ class Journal:
 
     def changed(self) -> None:
         """Look at the waiters again."""
+        if not self._waiters:
+            return
         with self._lock:
             self._waiters = [w for w in self._waiters if not w.future.cancelled()]
             met = [w for w in self._waiters if w.is_met()]

@@ -83,15 +83,17 @@ class FakeUpstream:
         self._numbers = 0
         self._redirect_origin: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stage = Stage(asyncio.Event(), self._open_redirect_target)
+        self._stage = Stage(asyncio.Event(), self._open_redirect_target, self._journal.changed)
         self.api_keys = None if api_keys is None else set(api_keys)
 
     async def __aenter__(self) -> Self:
         await self.start()
         return self
 
-    async def __aexit__(self, *_exc: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         await self.stop()
+        if kind is None:
+            self._raise_failure()
 
     @classmethod
     @contextmanager
@@ -104,6 +106,7 @@ class FakeUpstream:
         try:
             asyncio.run_coroutine_threadsafe(upstream.start(), loop).result()
             yield upstream
+            upstream._raise_failure()
         finally:
             asyncio.run_coroutine_threadsafe(upstream.stop(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
@@ -255,9 +258,17 @@ class FakeUpstream:
         """Give a future for a condition on what was seen; for threads: `.result(timeout=5)`."""
         return self._journal.when(is_met)
 
-    async def wait_until(self, is_met: Callable[[], bool]) -> None:
-        """Wait for a condition on what was seen; looked at after every change."""
-        await asyncio.wrap_future(self.when(is_met))
+    async def wait_until(self, is_met: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        """Wait for a condition on what was seen; looked at after every change.
+
+        Raises:
+            TimeoutError: it was not met in time; the message says what was seen.
+        """
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(self.when(is_met)), timeout_s)
+        except TimeoutError:
+            msg = f"not within {timeout_s:g} s; the upstream saw {self.stats()}"
+            raise TimeoutError(msg) from None
 
     async def wait_for_requests(self, count: int) -> list[RecordedRequest]:
         """Wait until so many requests have come; give them all."""
@@ -284,6 +295,10 @@ class FakeUpstream:
         return [r for r in self.requests if r.client_gone_s is not None]
 
     # How it does it.
+
+    def _raise_failure(self) -> None:
+        if self._journal.failures:
+            raise self._journal.failures[0]
 
     def _connect(self, serve: Callable[[Connection], Any]) -> Connection:
         return Connection(serve, self._journal, self._connections)

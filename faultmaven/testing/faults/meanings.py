@@ -80,9 +80,14 @@ def null_content(_x: Exchange, events: list[Event]) -> Sequence[Event]:
 
     edited = _edit(events, change)
     if len(edited) > 2:
-        nothing = _edit(edited[1:2], lambda d: [c.update(delta=None) for c in d["choices"]])
+        nothing = _edit(edited[1:2], _null_deltas)
         edited[2:2] = nothing
     return edited
+
+
+def _null_deltas(data: dict[str, Any]) -> None:
+    for choice in data.get("choices") or []:
+        choice["delta"] = None
 
 
 @event_fault("wrong-types")
@@ -166,8 +171,7 @@ _BAD_USAGE: dict[str, Any] = {
 @event_fault("bad-usage:KIND")
 def bad_usage(x: Exchange, events: list[Event]) -> Sequence[Event]:
     """Send usage that is null, string, negative, huge, float, partial, list or bool."""
-    kind = x.args[0] if x.args else "negative"
-    usage = _BAD_USAGE[kind]
+    usage = _BAD_USAGE[x.args[0] if x.args else "negative"]
 
     def change(data: dict[str, Any]) -> None:
         if data.get("usage") is not None:
