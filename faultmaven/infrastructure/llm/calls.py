@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from faultmaven.infrastructure.llm.providers.registry import get_registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Coroutine,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
 
     from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse
 
@@ -45,7 +52,7 @@ async def acomplete(
 
 async def astream(
     prompt: Prompt, *, provider: str | None = None, role: str | None = None, **options: Any
-) -> AsyncIterator[LLMChunk]:
+) -> AsyncGenerator[LLMChunk, None]:
     """Answer piece by piece; as `acomplete`.  Closing the iterator cancels the call."""
     registry = get_registry()
     if provider is not None or role is not None:

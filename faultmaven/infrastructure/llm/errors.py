@@ -50,7 +50,7 @@ class LLMError(Exception):
 
     retryable_by_default = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # keywords only, each one a fact of the error
         self,
         message: str,
         *,

@@ -43,7 +43,7 @@ from faultmaven.infrastructure.llm.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from faultmaven.infrastructure.llm.catalog import ModelInfo
@@ -140,7 +140,7 @@ class BaseLLMProvider(ABC):
         max_tokens: int | None = DEFAULT_MAX_TOKENS,
         temperature: float | None = DEFAULT_TEMPERATURE,
         **kwargs: Any,
-    ) -> AsyncIterator[LLMChunk]:
+    ) -> AsyncGenerator[LLMChunk, None]:
         """Answer piece by piece; arguments and errors as for `generate`.
 
         A provider that cannot stream gives its whole answer as one piece.
@@ -165,7 +165,7 @@ class BaseLLMProvider(ABC):
             # A custom provider may raise anything; callers are promised one tree of errors.
             raise self._wrap_error(exc) from exc
 
-    async def stream_complete(self, request: LLMRequest) -> AsyncIterator[LLMChunk]:
+    async def stream_complete(self, request: LLMRequest) -> AsyncGenerator[LLMChunk, None]:
         """Answer a request object piece by piece; closing the iterator cancels the call."""
         prompt, options = _call_arguments(request)
         try:
@@ -297,13 +297,13 @@ class BaseLLMProvider(ABC):
         """Give the milliseconds since `_start_timing`, at least 1."""
         return elapsed_ms(_call_started.get(time.perf_counter()))
 
-    def _validate_response_content(self, content: str) -> str:
+    def _validate_response_content(self, content: str | None) -> str:
         """Give the content back.
 
         Raises:
             ResponseFormatError: it is empty or only white space.
         """
-        if not isinstance(content, str) or not content.strip():
+        if content is None or not content.strip():
             msg = f"{self.provider_name} answered with empty content."
             raise ResponseFormatError(msg, provider=self.provider_name, code="empty_response")
         return content

@@ -66,7 +66,7 @@ from faultmaven.infrastructure.llm.wire.structured import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from faultmaven.infrastructure.llm.http import Reply, StreamReply, Transport
     from faultmaven.infrastructure.llm.providers.base import Prompt
@@ -158,7 +158,7 @@ class HTTPProvider(BaseLLMProvider):
         max_tokens: int | None = DEFAULT_MAX_TOKENS,
         temperature: float | None = DEFAULT_TEMPERATURE,
         **kwargs: Any,
-    ) -> AsyncIterator[LLMChunk]:
+    ) -> AsyncGenerator[LLMChunk, None]:
         """Answer piece by piece; see `BaseLLMProvider.stream`."""
         return self.stream_complete(make_request(prompt, model, max_tokens, temperature, kwargs))
 
@@ -174,7 +174,7 @@ class HTTPProvider(BaseLLMProvider):
         response.response_time_ms = elapsed_ms(started)
         return response
 
-    async def stream_complete(self, request: LLMRequest) -> AsyncIterator[LLMChunk]:
+    async def stream_complete(self, request: LLMRequest) -> AsyncGenerator[LLMChunk, None]:
         """Answer a request object piece by piece.
 
         Tries are repeated only until the first piece is there; later the stream ends in an error.

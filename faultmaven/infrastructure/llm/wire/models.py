@@ -20,7 +20,8 @@ def model_ids_from_wire(data: Any, id_path: str | None = None) -> list[str]:
     Raises:
         ResponseFormatError: there is no list in it.
     """
-    entries, keys = data, _IDS
+    entries: Any = data
+    keys: tuple[str, ...] = _IDS
     if id_path:
         holder, _, key = id_path.partition("[].")
         keys = (key or "id",)

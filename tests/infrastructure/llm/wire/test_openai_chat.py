@@ -163,7 +163,7 @@ def test_text_parts_are_joined_for_hosts_that_take_strings() -> None:
             "a",
             "t",
         ),
-        ({"x": 1}, '{"x":1}', ""),
+        ({"x": 1}, '{"x": 1}', ""),
     ],
 )
 def test_content_is_read_in_every_shape(content: Any, text: str, reasoning: str) -> None:
