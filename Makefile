@@ -12,7 +12,7 @@ override MESSAGE := $(value MESSAGE)
 export MESSAGE
 
 .PHONY: help run test check static format format-check lint types layers docs docs-check \
-        coverage bench bench-gateway install install-engine lock clean
+        coverage bench bench-gateway install install-engine check-engine lock clean
 
 help:           ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## *' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ install: $(VENV)/.dev $(VENV)/.engine  ## everything into .venv, and the commit 
 	$(if $(wildcard .git),$(BIN)/pre-commit install)
 
 install-engine: $(VENV)/.engine  ## llama-server and a small model, for the embedded provider
+
+check-engine: $(VENV)/.dev $(VENV)/.engine  ## does the embedded engine run on this machine?
+	$(BIN)/python scripts/check_engine.py
 
 lock: pyproject.toml  ## pin every dependency again, with hashes
 	scripts/lock.sh

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Real engines, started by the first test that asks for one.
+pytest_plugins = ["tests.engines.llama_server"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -1,0 +1,34 @@
+"""Start the embedded engine once: does a real model run on this machine?
+
+Exit code 0: it runs, or this processor cannot run the engine's build (said on stderr; the tests
+with a real model are then skipped).  1: the engine or its model is missing or broken.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from faultmaven.infrastructure.llm.errors import ConfigurationError
+from faultmaven.infrastructure.llm.providers.engine import LlamaServer
+from faultmaven.infrastructure.llm.providers.engine_files import find_engine
+
+
+def main() -> int:
+    """Start the engine, wait until it is ready, stop it."""
+    try:
+        server = LlamaServer(find_engine(os.environ.get), alias="check")
+        server.start()
+    except ConfigurationError as error:
+        print(error.message, file=sys.stderr)
+        if error.code != "engine_illegal_instruction":
+            return 1
+        print("WARNING: no test meets a real model on this machine.", file=sys.stderr)
+        return 0
+    server.stop()
+    print("the embedded engine runs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
