@@ -1,0 +1,1 @@
+"""Calls to language models: values, transport, wire formats, routing, providers."""
