@@ -28,6 +28,13 @@ def _tables():
     return folder, index, facts
 
 
+class Recording(dict):
+    """A recorded exchange, or its facts, that is called by its id in reports."""
+
+    def __repr__(self):
+        return str(self.get("id", self.get("type")))
+
+
 def recorded(*dialects, kind="response", streamed=None, exclude=()):
     """Give pytest parameters: every recorded exchange of the dialects that has facts of a kind."""
     if not FOLDER:
@@ -42,9 +49,9 @@ def recorded(*dialects, kind="response", streamed=None, exclude=()):
             continue
         if row["id"] in exclude:
             continue
-        exchange = json.loads((folder / row["path"]).read_text("utf-8"))
+        exchange = Recording(json.loads((folder / row["path"]).read_text("utf-8")))
         if streamed is None or streamed == (stream_bytes(exchange) is not None):
-            found.append(pytest.param(exchange, expected, id=row["id"]))
+            found.append(pytest.param(exchange, Recording(expected), id=row["id"]))
     return found
 
 
