@@ -1,9 +1,44 @@
-"""For authors of providers: a server to test against that can fail in every way there is."""
+"""For authors of providers: a server that can fail in every way there is, and a suite to pass.
+
+`FakeUpstream` is the server; `ProviderContract` is a class of tests to subclass.  Everything is
+loaded on first use.
+"""
 
 from __future__ import annotations
 
-from faultmaven.testing.answers import Reply, TokenUsage, ToolUse
-from faultmaven.testing.journal import RecordedRequest
-from faultmaven.testing.upstream import FakeUpstream
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["FakeUpstream", "RecordedRequest", "Reply", "TokenUsage", "ToolUse"]
+if TYPE_CHECKING:
+    from faultmaven.testing.answers import Reply, TokenUsage, ToolUse
+    from faultmaven.testing.contract import ProviderContract
+    from faultmaven.testing.journal import RecordedRequest
+    from faultmaven.testing.listeners import broken_port
+    from faultmaven.testing.upstream import FakeUpstream
+
+__all__ = [
+    "FakeUpstream",
+    "ProviderContract",
+    "RecordedRequest",
+    "Reply",
+    "TokenUsage",
+    "ToolUse",
+    "broken_port",
+]
+
+_HOMES = {
+    "FakeUpstream": "upstream",
+    "ProviderContract": "contract",
+    "RecordedRequest": "journal",
+    "Reply": "answers",
+    "TokenUsage": "answers",
+    "ToolUse": "answers",
+    "broken_port": "listeners",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
