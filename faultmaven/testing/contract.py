@@ -109,7 +109,8 @@ class ProviderContract:
             assert response.model
             assert response.finish_reason in {"stop", None}
             assert response.response_time_ms >= 1
-            assert response.tokens_used == response.input_tokens + response.output_tokens > 0
+            tokens = (response.input_tokens or 0) + (response.output_tokens or 0)
+            assert response.tokens_used == tokens > 0
             assert 0 <= response.confidence <= 1
             assert len(upstream.requests) == 1
 

@@ -60,7 +60,7 @@ async def test_reset_mid_event_cuts_an_event(ask):
     heard = await ask("fm:reset-mid-event:3", stream=True)
 
     assert len(heard.data) == 4
-    with pytest.raises(ValueError, match="Unterminated|Expecting"):
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         json.loads(heard.data[-1])
 
 
@@ -282,7 +282,7 @@ async def test_truncated_json_ends_in_the_middle(ask):
     heard = await ask("fm:truncated-json")
 
     assert len(heard.body) == int(heard.header("content-length"))
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         json.loads(heard.body)
 
 
@@ -390,7 +390,7 @@ def test_every_fault_has_a_description():
 def test_unknown_fault_is_refused_with_a_hint():
     upstream = FakeUpstream()
 
-    with pytest.raises(UnknownFaultError, match="did you mean.*stall-headers"):
+    with pytest.raises(UnknownFaultError, match=r"did you mean.*stall-headers"):
         upstream.mode("stall-header")
     with pytest.raises(UnknownFaultError):
         upstream.script(["ok", "nonsense-fault"])

@@ -123,18 +123,19 @@ async def test_client_that_leaves_is_noted(upstream, open_request):
 
 
 async def test_wait_says_what_was_seen_when_it_gives_up(upstream):
-    with pytest.raises(TimeoutError, match="the upstream saw .*'requests': 0"):
+    with pytest.raises(TimeoutError, match=r"the upstream saw .*'requests': 0"):
         await upstream.wait_until(lambda: False, timeout_s=0.01)
 
 
 async def test_failure_of_the_server_is_raised_at_its_end():
-    upstream = FakeUpstream()
-    with pytest.raises(ValueError, match="invalid literal"):
-        async with upstream, aiohttp.ClientSession() as session:
+    async def ask_nonsense():
+        async with FakeUpstream() as upstream, aiohttp.ClientSession() as session:
+            url = f"{upstream.base_url}/chat/completions"
             with pytest.raises(aiohttp.ServerDisconnectedError):
-                await session.post(
-                    f"{upstream.base_url}/chat/completions", json={"model": "fm:status:abc"}
-                )
+                await session.post(url, json={"model": "fm:status:abc"})
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        await ask_nonsense()
 
 
 async def test_reset_forgets(upstream, ask):

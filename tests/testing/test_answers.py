@@ -1,0 +1,56 @@
+"""What the fake model says: deterministic, and valid for the schema that is asked for."""
+
+from __future__ import annotations
+
+import jsonschema
+import pytest
+from hypothesis import given, strategies as st
+
+from faultmaven.testing.answers import Question, Reply, make_answer, minimal_document, split_text
+
+SCHEMAS = [
+    {},
+    {"type": "object"},
+    {"const": 5},
+    {"enum": ["b", "a"]},
+    {"type": ["string", "null"], "minLength": 9},
+    {"type": "string", "maxLength": 2},
+    {"type": "string", "format": "date-time"},
+    {"type": "integer", "minimum": 7, "multipleOf": 5},
+    {"type": "integer", "exclusiveMinimum": 3},
+    {"type": "number", "maximum": -2},
+    {"type": "array", "items": {"type": "boolean"}, "minItems": 2},
+    {"anyOf": [{"type": "null"}, {"type": "string"}]},
+    {"allOf": [{"required": ["a"]}, {"properties": {"a": {"type": "integer"}}}], "type": "object"},
+    {
+        "$defs": {
+            "node": {"type": "object", "properties": {"x": {"enum": [1]}}, "required": ["x"]}
+        },
+        "type": "object",
+        "properties": {"node": {"$ref": "#/$defs/node"}, "free": {"type": "string"}},
+        "required": ["node"],
+    },
+]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=str)
+def test_minimal_document_is_valid(schema):
+    jsonschema.validate(minimal_document(schema, schema), schema)
+
+
+def test_minimal_document_ends_for_a_schema_without_end():
+    schema = {"type": "object", "properties": {"me": {"$ref": "#"}}, "required": ["me"]}
+
+    assert minimal_document(schema, schema)["me"]["me"]
+
+
+@given(st.text())
+def test_split_text_loses_nothing(text):
+    assert "".join(split_text(text)) == text
+
+
+def test_answers_are_the_same_for_the_same_question():
+    question = Question(prompt_text="Hello", wants_reasoning=True)
+
+    assert make_answer(question, Reply(), 1) == make_answer(question, Reply(), 1)
+    assert make_answer(question, Reply(), 1).usage.reasoning_tokens > 0
