@@ -91,6 +91,11 @@ class Secret(str):
         return hmac.compare_digest(self._value.encode(), other._value.encode())
 
     @override
+    def __ne__(self, other: object) -> bool:
+        # str has its own, which would compare the masks.
+        return not self == other
+
+    @override
     def __hash__(self) -> int:
         return hash((Secret, self._value))
 

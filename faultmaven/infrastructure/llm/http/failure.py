@@ -214,7 +214,7 @@ def _describe_connect(exc: BaseException) -> Failure:
 
 
 def _describe_exchange(exc: BaseException) -> Failure:
-    if isinstance(exc, aiohttp.InvalidURL):
+    if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         return _URL
     if isinstance(exc, aiohttp.ClientResponseError | HttpProcessingError):
         return _PROTOCOL

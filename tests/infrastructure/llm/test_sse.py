@@ -1,0 +1,275 @@
+"""Framing: any split of the same bytes gives the same events, and WHATWG's rules to the letter."""
+
+from __future__ import annotations
+
+import struct
+import time
+from contextlib import suppress
+from itertools import pairwise
+from zlib import crc32
+
+import pytest
+from hypothesis import given, strategies as st
+
+from faultmaven.infrastructure.llm.sse import (
+    EventStreamDecoder,
+    NDJSONDecoder,
+    ServerSentEvent,
+    SSEDecoder,
+    StreamDecodeError,
+    encode_event_stream_frame,
+)
+
+
+def sse(*pieces: bytes) -> list[ServerSentEvent]:
+    decoder = SSEDecoder()
+    return [event for piece in pieces for event in decoder.feed(piece)]
+
+
+def cut(data: bytes, points: list[int]) -> list[bytes]:
+    marks = sorted({0, len(data), *(point % (len(data) + 1) for point in points)})
+    return [data[a:b] for a, b in pairwise(marks)]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(b'data: {"a":1}\n\n', [("message", b'{"a":1}')], id="plain"),
+        pytest.param(b"event: x\ndata: y\n\n", [("x", b"y")], id="named"),
+        pytest.param(b"data: y\nevent: x\n\n", [("x", b"y")], id="name after data"),
+        pytest.param(b"event:\ndata: y\n\n", [("message", b"y")], id="empty name"),
+        pytest.param(
+            b"data: a\r\n\r\ndata: b\r\n\r\n", [("message", b"a"), ("message", b"b")], id="crlf"
+        ),
+        pytest.param(b"data: a\r\rdata: b\r\r", [("message", b"a"), ("message", b"b")], id="cr"),
+        pytest.param(
+            b"data: a\r\n\ndata: b\n\r\n", [("message", b"a"), ("message", b"b")], id="mixed"
+        ),
+        pytest.param(b"data: a\ndata: b\n\n", [("message", b"a\nb")], id="lines"),
+        pytest.param(b"data:a\n\n", [("message", b"a")], id="no space"),
+        pytest.param(b"data:  a\n\n", [("message", b" a")], id="only one space goes"),
+        pytest.param(b"data\n\n", [("message", b"")], id="no colon"),
+        pytest.param(b"data:\ndata\n\n", [("message", b"\n")], id="two empty lines"),
+        pytest.param(b": hi\n\n:\n\ndata: a\n\n", [("message", b"a")], id="comments"),
+        pytest.param(b"event: x\n\ndata: a\n\n", [("message", b"a")], id="name without data"),
+        pytest.param(b"Data: x\nother: y\ndata: a\n\n", [("message", b"a")], id="unknown fields"),
+        pytest.param(b"data: a\0b\n\n", [("message", b"a\0b")], id="NUL"),
+        pytest.param(b"\xef\xbb\xbfdata: a\n\n", [("message", b"a")], id="BOM"),
+        pytest.param(b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [("message", b"a")], id="late BOM"),
+        pytest.param(
+            b"data: \xff\xc3\n\n", [("message", "\ufffd\ufffd".encode())], id="not UTF-8"
+        ),
+        pytest.param("data: ü€😀\n\n".encode(), [("message", "ü€😀".encode())], id="UTF-8"),
+        pytest.param(
+            b"\n\n\n\ndata: a\n\n\n\n\ndata: b\n\n",
+            [("message", b"a"), ("message", b"b")],
+            id="blank lines",
+        ),
+        pytest.param(b"data: a\n", [], id="unterminated"),
+    ],
+)
+def test_sse_follows_whatwg(body, expected):
+    expected = [ServerSentEvent(*event) for event in expected]
+
+    assert sse(body) == expected
+    assert sse(*(body[i : i + 1] for i in range(len(body)))) == expected
+
+
+def test_sse_keeps_id_and_retry():
+    decoder = SSEDecoder()
+
+    decoder.feed(b"id: 7\nretry: 250\ndata: a\n\nid: 8\0\nretry: 1x\ndata: b\n\n")
+
+    assert (decoder.last_event_id, decoder.retry_ms) == ("7", 250)
+
+
+@pytest.mark.parametrize(
+    ("tail", "expected"),
+    [
+        (b"", None),
+        (b"data: [DONE]", ServerSentEvent("message", b"[DONE]")),
+        (b"data: [DONE]\n", ServerSentEvent("message", b"[DONE]")),
+        (b"data: [DONE]\r", ServerSentEvent("message", b"[DONE]")),
+        (b": bye\n", None),
+        (b"data: \xc3", ServerSentEvent("message", "\ufffd".encode())),
+    ],
+)
+def test_sse_gives_the_unterminated_event_apart(tail, expected):
+    decoder = SSEDecoder()
+    decoder.feed(b"data: a\n\n" + tail)
+
+    assert decoder.finish() == expected
+
+
+def test_sse_without_any_event_drops_the_bom_at_the_end():
+    decoder = SSEDecoder()
+    decoder.feed(b"\xef\xbb\xbfdata: a")
+
+    assert decoder.finish() == ServerSentEvent("message", b"a")
+
+
+sse_bodies = st.lists(
+    st.sampled_from(
+        [b"data: ", b"data:", b"event: x", b": c", b"id: 1", b"\n", b"\n", b"\n\n", b"\r\n", b"\r",
+         b"\xef\xbb\xbf", "ü😀".encode(), b"\xff", b"\xe2\x82", b'{"a":1}', b"\0"]
+    ),
+    max_size=40,
+).map(b"".join)  # fmt: skip
+
+
+@given(body=sse_bodies, points=st.lists(st.integers(min_value=0), max_size=12))
+def test_sse_any_split_gives_the_same_events(body, points):
+    whole, split = SSEDecoder(), SSEDecoder()
+
+    expected = whole.feed(body)
+
+    assert [event for piece in cut(body, points) for event in split.feed(piece)] == expected
+    assert split.finish() == whole.finish()
+
+
+@given(body=st.binary(max_size=300), points=st.lists(st.integers(min_value=0), max_size=8))
+def test_sse_takes_any_bytes_and_gives_utf8(body, points):
+    for event in sse(*cut(body, points)):
+        event.data.decode()
+
+
+@pytest.mark.parametrize("step", [1, 7, 64, 10_000])
+def test_sse_refuses_an_event_beyond_the_limit_after_those_before_it(step):
+    body = b"data: a\n\ndata: " + b"x" * 200 + b"\n\ndata: b\n\n"
+    decoder = SSEDecoder(limit_bytes=100)
+    events = []
+
+    def decode() -> None:
+        for i in range(0, len(body), step):
+            events.extend(decoder.feed(body[i : i + step]))
+        decoder.finish()
+
+    with pytest.raises(StreamDecodeError) as caught:
+        decode()
+
+    assert caught.value.code == "event_too_large"
+    assert events == [ServerSentEvent("message", b"a")]
+
+
+def test_sse_is_linear_in_single_bytes():
+    decoder = SSEDecoder()
+    started = time.process_time()
+
+    for _ in range(1_000_000):
+        decoder.feed(b"x")
+
+    assert time.process_time() - started < 15
+
+
+@given(
+    body=st.lists(st.sampled_from([b'{"a":1}', b"\n", b"\r\n", b" ", "ü".encode(), b"\xff"])).map(
+        b"".join
+    ),
+    points=st.lists(st.integers(min_value=0), max_size=8),
+)
+def test_ndjson_any_split_gives_the_same_lines(body, points):
+    whole, split = NDJSONDecoder(), NDJSONDecoder()
+
+    expected = whole.feed(body)
+
+    assert [line for piece in cut(body, points) for line in split.feed(piece)] == expected
+    assert split.finish() == whole.finish()
+
+
+def test_ndjson_splits_lines():
+    decoder = NDJSONDecoder()
+
+    assert decoder.feed(b'\xef\xbb\xbf{"a":1}\r\n\n{"b"') == [b'{"a":1}']
+    assert decoder.feed(b":2}\n{}") == [b'{"b":2}']
+    assert decoder.finish() == b"{}"
+    assert decoder.finish() is None
+
+
+def test_ndjson_refuses_a_line_beyond_the_limit():
+    decoder = NDJSONDecoder(limit_bytes=10)
+
+    assert decoder.feed(b"{}\n" + b"x" * 11 + b"\n") == [b"{}"]
+    with pytest.raises(StreamDecodeError):
+        decoder.finish()
+
+
+HEADERS = {":event-type": "chunk", "n": -5, "yes": True, "no": False, "raw": b"\0\1", "ü": "€"}
+
+
+@given(
+    payloads=st.lists(st.binary(max_size=50), max_size=5),
+    points=st.lists(st.integers(min_value=0), max_size=8),
+)
+def test_event_stream_any_split_gives_the_same_frames(payloads, points):
+    body = b"".join(encode_event_stream_frame(HEADERS, payload) for payload in payloads)
+    decoder = EventStreamDecoder()
+
+    frames = [frame for piece in cut(body, points) for frame in decoder.feed(piece)]
+    decoder.finish()
+
+    assert frames == [(HEADERS, payload) for payload in payloads]
+
+
+def test_event_stream_reads_every_kind_of_header():
+    values = (
+        b"\x01a\x00" + b"\x01b\x01" + b"\x01c\x02\xff" + b"\x01d\x03\x01\x00"
+        + b"\x01e\x04\x00\x00\x00\x07" + b"\x01f\x08" + struct.pack("!q", 1_700_000_000_000)
+        + b"\x01g\x09" + bytes(range(16))
+    )  # fmt: skip
+    prelude = struct.pack("!II", len(values) + 16, len(values))
+    frame = prelude + struct.pack("!I", crc32(prelude)) + values
+    frame += struct.pack("!I", crc32(frame))
+
+    (decoded,) = EventStreamDecoder().feed(frame)
+
+    assert decoded.headers == {
+        "a": True, "b": False, "c": -1, "d": 256, "e": 7, "f": 1_700_000_000_000,
+        "g": "00010203-0405-0607-0809-0a0b0c0d0e0f",
+    }  # fmt: skip
+
+
+def _with_checksum(frame: bytes) -> bytes:
+    return frame[:-4] + struct.pack("!I", crc32(frame[:-4]))
+
+
+GOOD = encode_event_stream_frame({"a": "b"}, b"{}")
+SHORT = struct.pack("!II", 15, 0) + struct.pack("!I", crc32(struct.pack("!II", 15, 0)))
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        pytest.param(bytes([GOOD[0] ^ 1]) + GOOD[1:], "bad_checksum", id="prelude"),
+        pytest.param(GOOD[:-1] + bytes([GOOD[-1] ^ 1]), "bad_checksum", id="message"),
+        pytest.param(
+            _with_checksum(GOOD[:12] + b"\xff" + GOOD[13:]), "bad_frame", id="name's length"
+        ),
+        pytest.param(_with_checksum(GOOD[:14] + b"\x63" + GOOD[15:]), "bad_frame", id="kind"),
+        pytest.param(SHORT, "bad_frame", id="too short"),
+        pytest.param(
+            encode_event_stream_frame({}, b"x" * 2000), "event_too_large", id="too large"
+        ),
+    ],
+)
+def test_event_stream_refuses_what_is_broken(frame, code):
+    decoder = EventStreamDecoder(limit_bytes=1000)
+
+    assert len(decoder.feed(GOOD + frame)) == 1
+    for call in (decoder.finish, lambda: decoder.feed(b"")):
+        with pytest.raises(StreamDecodeError) as caught:
+            call()
+        assert caught.value.code == code
+
+
+def test_event_stream_that_ends_inside_a_frame_is_truncated():
+    decoder = EventStreamDecoder()
+    decoder.feed(GOOD[:-1])
+
+    with pytest.raises(StreamDecodeError, match="bytes into a frame"):
+        decoder.finish()
+
+
+@given(st.binary(max_size=200))
+def test_event_stream_takes_any_bytes(data):
+    with suppress(StreamDecodeError):
+        EventStreamDecoder().feed(data)
