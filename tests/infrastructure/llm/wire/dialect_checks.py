@@ -16,6 +16,7 @@ import pytest
 from hypothesis import strategies as st
 
 from faultmaven.infrastructure.llm.wire.assemble import assemble
+from faultmaven.infrastructure.llm.wire.errors import error_class_name
 
 FOLDER = os.environ.get("FAULTMAVEN_RECORDINGS", "")
 
@@ -101,6 +102,9 @@ def assert_stream_matches(make_reader, data, expected, cuts=()):
         assert reader.error is not None
         if failure.get("message"):
             assert failure["message"] in (reader.error.upstream_message or reader.error.message)
+        accepted = [failure["class"], *failure.get("class_also", ())]
+        assert error_class_name(reader.error) in accepted
+        assert reader.error.retryable == failure["retryable"]
         assert_text(assemble(chunks), expected)
         return
     assert reader.error is None
