@@ -7,7 +7,7 @@ import contextlib
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from typing_extensions import override
 
@@ -58,8 +58,8 @@ class Connection(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Other loops' transports, uvloop's for one, do not derive from asyncio.Transport.
+        self._transport = cast("asyncio.Transport", transport)
         self.number = self._journal.connection_opened()
         self._siblings.add(self)
         self._task = asyncio.get_running_loop().create_task(self._run())

@@ -15,6 +15,14 @@ async def connect(port, context=None):
     return await asyncio.open_connection("127.0.0.1", port, ssl=context)
 
 
+async def read_from(port):
+    reader, writer = await connect(port)
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
+
+
 def trusting(port):
     context = ssl.create_default_context()
     context.load_verify_locations(cadata=port.ca_pem.decode())
@@ -36,8 +44,7 @@ async def test_black_hole_never_connects():
 async def test_reset_at_accept():
     async with broken_port("reset-at-accept") as port:
         with pytest.raises(ConnectionResetError):
-            reader, writer = await connect(port.port)
-            await reader.read()
+            await read_from(port.port)
         await asyncio.wrap_future(port.journal.when(lambda: port.journal.connections_open == 0))
         assert port.journal.connections_opened == 1
 

@@ -159,6 +159,21 @@ async def test_stop_ends_held_requests():
     assert upstream.connections_open == 0
 
 
+def test_upstream_runs_on_uvloop():
+    uvloop = pytest.importorskip("uvloop")
+
+    async def ask():
+        async with FakeUpstream() as upstream, aiohttp.ClientSession() as session:
+            url = f"{upstream.base_url}/chat/completions"
+            async with session.post(url, json={"model": "m"}) as response:
+                assert response.status == 200
+            with pytest.raises(aiohttp.ClientOSError, match="reset by peer"):
+                await session.post(url, json={"model": "fm:reset-before-headers"})
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ask())
+
+
 def test_in_thread_serves_synchronous_code():
     with FakeUpstream.in_thread(model="m-1") as upstream:
         upstream.reply("from the thread")
