@@ -13,7 +13,7 @@ import warnings
 
 import pytest
 
-from faultmaven.infrastructure.llm.errors import LLMError, LLMTimeoutError
+from faultmaven.infrastructure.llm.errors import ConfigurationError, LLMError, LLMTimeoutError
 from faultmaven.infrastructure.llm.http import HTTPTransport, TransportPolicy
 from faultmaven.testing import FakeUpstream
 from faultmaven.testing.listeners import broken_port
@@ -30,6 +30,14 @@ async def ask(transport, upstream, fault="ok", *, method="POST", timeout_s=5.0):
         body.encode(),
         timeout_s=timeout_s,
     )
+
+
+async def until_nothing_is_reusable(transport) -> None:
+    """Let the loop run until the pool has noticed what came on its idle connections."""
+    (pool,) = transport._pools.values()
+    idle = pool._connector._conns.values()
+    while any(protocol.is_connected() for kept in idle for protocol, _ in kept):  # noqa: ASYNC110
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -120,7 +128,7 @@ async def test_unsolicited_answer_is_never_anybodys(upstream):
 
     for _ in range(50):
         await ask(transport, upstream, "poison")
-        await asyncio.sleep(0.005)
+        await until_nothing_is_reusable(transport)
         reply = await ask(transport, upstream)
         assert b"POISON" not in reply.body
     await transport.close()
@@ -225,6 +233,17 @@ async def test_certificates_of_a_named_authority_are_trusted(tmp_path):
             assert not str(getattr(outcome[0], "code", "")).startswith("tls")
 
 
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+async def test_unusable_authority_file_is_a_configuration_error(tmp_path, content):
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_bytes(content)
+    transport = HTTPTransport("acme", TransportPolicy(ca_file=str(ca_file)))
+
+    with pytest.raises(ConfigurationError, match="ca_file"):
+        await transport.fetch("GET", "https://127.0.0.1:9/", {}, None, timeout_s=1)
+
+
 async def test_unverified_tls_is_warned_of(upstream, caplog):
     transport = HTTPTransport("acme", TransportPolicy(tls_verify=False))
     with caplog.at_level(logging.WARNING):
@@ -261,9 +280,9 @@ async def test_large_body_is_sent_without_a_warning(upstream):
 
 
 def test_policy_comes_from_the_row():
-    policy = TransportPolicy.from_row({"tls_verify": False, "connect_timeout": 1, "x": 2})
+    policy = TransportPolicy.from_row({"tls_verify": False, "ca_file": None, "x": 2})
 
-    assert (policy.tls_verify, policy.connect_timeout_s) == (False, 1)
+    assert policy == TransportPolicy(tls_verify=False)
     assert TransportPolicy.from_row({}) == TransportPolicy()
     assert "pw" not in repr(TransportPolicy(proxy="http://u:pw@h"))
 

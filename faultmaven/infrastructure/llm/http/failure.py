@@ -132,7 +132,7 @@ TOO_LARGE = Failure(
 _POOL_TIMEOUT = Failure(
     LLMTimeoutError,
     "pool_timeout",
-    "all connections to it are in use; lower the concurrency or raise `max_connections`",
+    "all connections to it are in use; make fewer calls at the same time",
 )
 
 _DECODED = frozenset({"", "identity", "gzip", "x-gzip", "deflate", "br", "zstd"})

@@ -10,13 +10,7 @@ from faultmaven import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ROW_FIELDS = {
-    "tls_verify": "tls_verify",
-    "ca_file": "ca_file",
-    "proxy": "proxy",
-    "connect_timeout": "connect_timeout_s",
-    "max_connections": "max_connections",
-}
+_ROW_FIELDS = ("tls_verify", "ca_file", "proxy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,4 @@ class TransportPolicy:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Take what a row says about connections; the defaults for what it does not."""
-        given = {
-            ours: row[name] for name, ours in _ROW_FIELDS.items() if row.get(name) is not None
-        }
-        return cls(**given)
+        return cls(**{name: row[name] for name in _ROW_FIELDS if row.get(name) is not None})

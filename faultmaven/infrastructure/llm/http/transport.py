@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.http.policy import TransportPolicy
 
 if TYPE_CHECKING:
@@ -198,7 +199,11 @@ class HTTPTransport:
 
         for owner in [owner for owner in self._pools if owner.is_closed()]:
             self._pools.pop(owner).abandon()
-        pool = self._pools[loop] = Pool(self._policy)
+        try:
+            pool = self._pools[loop] = Pool(self._policy)
+        except OSError as exc:  # an SSLError is one too
+            msg = f"{self._name}: `ca_file` in the row cannot be used: {exc.strerror or exc}"
+            raise ConfigurationError(msg, provider=self._name, code="invalid_ca_file") from exc
         await pool.tie_to_loop()
         return pool
 
