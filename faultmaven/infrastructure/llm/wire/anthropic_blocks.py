@@ -22,23 +22,8 @@ if TYPE_CHECKING:
 REASONING_FORMAT: Final = "anthropic-claude-v1"
 
 _NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
-# Blocks of this dialect that a caller may put into a message as they are.
-_NATIVE_BLOCKS: Final = frozenset(
-    {
-        "container_upload",
-        "document",
-        "image",
-        "redacted_thinking",
-        "search_result",
-        "server_tool_use",
-        "thinking",
-        "tool_reference",
-        "tool_result",
-        "tool_use",
-        "web_fetch_tool_result",
-        "web_search_tool_result",
-    }
-)
+# Parts of canonical messages; any other is a block of this dialect, old or new, and goes as it is.
+_TRANSLATED_PARTS: Final = frozenset({"file", "image_url", "input_audio"})
 
 
 def system_to_wire(request: LLMRequest) -> str | list[dict[str, Any]] | None:
@@ -93,7 +78,7 @@ def _block(part: dict[str, Any]) -> dict[str, Any] | None:
     if content.is_text(part) or kind == "refusal":
         text = str(part.get("text") or part.get("refusal") or "")
         block = {"type": "text", "text": text} if text.strip() else None
-    elif kind in _NATIVE_BLOCKS:
+    elif kind not in _TRANSLATED_PARTS:
         return part
     else:
         block = _attachment_block(part)
