@@ -1,0 +1,100 @@
+"""Base URLs as people write them: mended where the meaning is plain, refused where it is not."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+_PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
+
+
+def normalise_base_url(
+    text: str, *, local: bool = False, allow_http: bool = False, default: str | None = None
+) -> str:
+    """Give the address without spaces around it and without a slash at its end.
+
+    Args:
+        text: what was configured.
+        local: a server of this machine or network: a missing scheme is http, a missing port is that
+            of `default`, and 0.0.0.0 means this machine.
+        allow_http: whether http is permitted to hosts of the internet.
+        default: the row's own address.
+
+    Raises:
+        ValueError: it cannot be used; says why and what to write.  The text itself is only repeated
+            where it holds no credentials.
+    """
+    url = text.strip()
+    schemeless = "://" not in url
+    if schemeless and local:
+        url = _complete_local(url, default)
+    parts = _split(url)
+    if "@" in parts.netloc:
+        msg = "must not hold a user name or password; put the key into its variable"
+        raise ValueError(msg)
+    if schemeless and not local:
+        msg = f"{url!r} has no scheme; write https://{url}"
+        raise ValueError(msg)
+    if parts.scheme.lower() not in ("http", "https"):
+        msg = f"{url!r} must begin with https://"
+        raise ValueError(msg)
+    if parts.query or parts.fragment:
+        msg = "must not hold ? or #; it is the part that all paths are added to"
+        raise ValueError(msg)
+    host = _ascii_host(parts)
+    if parts.scheme.lower() == "http" and not (allow_http or local or is_private_host(host)):
+        msg = f"{url!r} would send the key unencrypted; write https://, or set allow_http: true in the row"
+        raise ValueError(msg)
+    port = f":{parts.port}" if parts.port is not None else ""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme.lower()}://{shown}{port}{parts.path.rstrip('/')}"
+
+
+def is_private_host(host: str) -> bool:
+    """Tell whether a host is this machine or of a private network, by its name alone.
+
+    A name without a dot is one of a container network or of the local hosts file.
+    """
+    try:
+        address = ip_address(host.split("%", maxsplit=1)[0])
+    except ValueError:
+        name = host.lower().rstrip(".")
+        return "." not in name or name.endswith(_PRIVATE_ENDINGS)
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+def _complete_local(url: str, default: str | None) -> str:
+    bracketed = f"[{url}]" if url.count(":") > 1 and not url.startswith("[") else url
+    parts = urlsplit(f"http://{bracketed}")
+    known = urlsplit(default) if default else None
+    port = parts.port or (known.port if known else None)
+    path = parts.path.rstrip("/") or (known.path if known else "")
+    everywhere = (None, "0.0.0.0", "::")  # noqa: S104 - mended here, not bound
+    host = "127.0.0.1" if parts.hostname in everywhere else parts.hostname
+    host = f"[{host}]" if host and ":" in host else host
+    user = f"{parts.username or ''}@" if "@" in parts.netloc else ""
+    return f"http://{user}{host}{f':{port}' if port else ''}{path}"
+
+
+def _split(url: str) -> SplitResult:
+    if any(c.isspace() or ord(c) < 32 for c in url):
+        msg = "must not hold spaces or control characters"
+        raise ValueError(msg)
+    try:
+        parts = urlsplit(url)
+        valid = parts.port is None or parts.port > 0
+    except ValueError:
+        valid, parts = False, urlsplit("")
+    if not valid or ("://" in url and not parts.hostname):
+        msg = "is not an address; write https://host/path"
+        raise ValueError(msg)
+    return parts
+
+
+def _ascii_host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    try:
+        return host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        msg = f"the host {host!r} is not a valid name"
+        raise ValueError(msg) from None

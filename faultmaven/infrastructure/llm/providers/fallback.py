@@ -1,0 +1,223 @@
+"""One call through a chain of providers: the next one answers where one fails.
+
+A caller's own mistake is not repeated elsewhere, and a stream changes provider only before its first
+piece.  One deadline holds for the whole chain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from faultmaven.infrastructure.llm.errors import (
+    AllProvidersFailedError,
+    ContentFilterError,
+    InvalidRequestError,
+    LLMConnectionError,
+    LLMError,
+    LLMTimeoutError,
+    ModelNotFoundError,
+)
+from faultmaven.infrastructure.llm.secret import redact
+from faultmaven.infrastructure.llm.types import Attempt, Route
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
+
+    from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
+    from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse
+
+    Prompt = str | Iterable[Mapping[str, Any]]
+
+
+@dataclass(slots=True)
+class ChainCall:
+    """What is asked of a chain.
+
+    Attributes:
+        chain: names, in the order they are asked.
+        provider_of: gives the instance; may raise LLMError.
+        prompt: text or messages.
+        model: for the first provider, and for others that know it; None is each one's own.
+        options: further arguments of `generate`.
+        timeout_s: for everything together; None is no bound but the providers' own.
+        confidence_threshold: answers below it are kept, and given only where nothing better comes.
+    """
+
+    chain: Sequence[str]
+    provider_of: Callable[[str], BaseLLMProvider]
+    prompt: Prompt
+    model: str | None
+    options: dict[str, Any]
+    timeout_s: float | None = None
+    confidence_threshold: float | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    errors: list[LLMError] = field(default_factory=list)
+
+
+async def generate_with_fallback(call: ChainCall) -> LLMResponse:
+    """Give the first good answer of a chain.
+
+    Raises:
+        AllProvidersFailedError: every provider of several failed.
+        LLMError: the only one failed, or the request itself is wrong.
+    """
+    deadline = _Deadline(call.timeout_s)
+    best: LLMResponse | None = None
+    for name in call.chain:
+        begun = perf_counter()
+        model = call.model
+        try:
+            provider = call.provider_of(name)
+            model = _model_for(provider, call, name)
+            async with deadline.kept(name):
+                response = await provider.generate(call.prompt, model=model, **call.options)
+        except LLMError as exc:
+            _note(call, name, model, exc, begun)
+            if _is_final(exc, call) or deadline.is_over():
+                break
+            continue
+        _give_receipt(call, response, name, begun)
+        if call.confidence_threshold is None or response.confidence >= call.confidence_threshold:
+            return response
+        best = response if best is None or response.confidence > best.confidence else best
+    if best is not None:
+        return best
+    raise _failure(call)
+
+
+async def stream_with_fallback(call: ChainCall) -> AsyncGenerator[LLMChunk]:
+    """Give the pieces of the first answer that begins.
+
+    Raises:
+        AllProvidersFailedError: none of several began.
+        LLMError: the only one failed, the request is wrong, or a stream broke after its beginning.
+    """
+    deadline = _Deadline(call.timeout_s)
+    for name in call.chain:
+        begun = perf_counter()
+        model, started = call.model, False
+        try:
+            provider = call.provider_of(name)
+            model = _model_for(provider, call, name)
+            async with aclosing(
+                provider.stream(call.prompt, model=model, **call.options)
+            ) as chunks:
+                while True:
+                    async with deadline.kept(name):
+                        chunk = await anext(chunks, None)
+                    if chunk is None:
+                        return
+                    started = True
+                    yield chunk
+        except LLMError as exc:
+            _note(call, name, model, exc, begun)
+            if started:
+                exc.attempts = tuple(call.attempts)
+                raise
+            if _is_final(exc, call) or deadline.is_over():
+                break
+    raise _failure(call)
+
+
+class _Deadline:
+    """The instant at which a whole chain must have answered."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._timeout_s = timeout_s
+        self._at = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+
+    def is_over(self) -> bool:
+        return self._at is not None and asyncio.get_running_loop().time() >= self._at
+
+    @asynccontextmanager
+    async def kept(self, name: str) -> AsyncIterator[None]:
+        """Turn whatever a provider raises into an LLMError; end it at the deadline."""
+        try:
+            async with asyncio.timeout_at(self._at):
+                yield
+        except LLMError:
+            raise
+        except Exception as exc:
+            raise self._as_llm_error(name, exc) from exc
+
+    def _as_llm_error(self, name: str, exc: Exception) -> LLMError:
+        said = redact(str(exc)) or type(exc).__name__
+        if isinstance(exc, TimeoutError) and self.is_over():
+            return LLMTimeoutError(
+                f"{name}: no answer within the call's {self._timeout_s:g} s.",
+                provider=name,
+                code="deadline_exceeded",
+            )
+        kind: type[LLMError] = LLMError
+        if isinstance(exc, TimeoutError):
+            kind = LLMTimeoutError
+        elif isinstance(exc, OSError):
+            kind = LLMConnectionError
+        return kind(f"{name}: {type(exc).__name__}: {said}", provider=name, code="provider_error")
+
+
+def _model_for(provider: BaseLLMProvider, call: ChainCall, name: str) -> str | None:
+    """Pass the caller's model to the first provider, and to others that have it."""
+    if (
+        call.model is None
+        or name == call.chain[0]
+        or call.model in provider.get_supported_models()
+    ):
+        return call.model
+    return None
+
+
+def _is_final(error: LLMError, call: ChainCall) -> bool:
+    """Tell whether another provider would only refuse the same request again."""
+    if isinstance(error, ModelNotFoundError):
+        return call.model is not None
+    return isinstance(error, (InvalidRequestError, ContentFilterError))
+
+
+def _note(call: ChainCall, name: str, model: str | None, error: LLMError, begun: float) -> None:
+    error.provider = error.provider or name
+    own = list(error.attempts) or [
+        Attempt(name, error.model or model or "", type(error).__name__, _ms(begun), error.status)
+    ]
+    call.attempts += own
+    call.errors.append(error)
+
+
+def _give_receipt(call: ChainCall, response: LLMResponse, name: str, begun: float) -> None:
+    route = response.route or Route()
+    own = route.attempts or [Attempt(name, response.model, "ok", _ms(begun))]
+    call.attempts += own
+    rule = "CHAT_PROVIDER" if name == call.chain[0] else "fallback"
+    response.route = Route(rule, list(call.attempts), route.unsupported)
+
+
+def _failure(call: ChainCall) -> LLMError:
+    last = call.errors[-1]
+    if len(call.errors) == 1:
+        last.attempts = tuple(call.attempts)
+        return last
+    told = "\n".join(f"- {error.message}" for error in call.errors)
+    failure = AllProvidersFailedError(
+        f"All {len(call.errors)} providers failed:\n{told}",
+        attempts=tuple(call.attempts),
+        errors=tuple(call.errors),
+        code="all_providers_failed",
+        retryable=any(error.retryable for error in call.errors),
+    )
+    failure.__cause__ = last
+    return failure
+
+
+def _ms(begun: float) -> int:
+    return max(1, round((perf_counter() - begun) * 1000))

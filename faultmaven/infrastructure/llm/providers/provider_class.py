@@ -1,0 +1,99 @@
+"""From `provider_class` in a row to the class."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import Final
+
+from faultmaven.config.suggest import did_you_mean
+from faultmaven.infrastructure.llm.errors import ConfigurationError
+from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
+
+PACKAGE: Final = "faultmaven.infrastructure.llm.providers"
+
+# Where the convention (GeminiProvider is in gemini_provider) does not hold by itself, and what a
+# mistaken name is compared with.
+BUILTIN_CLASSES: Final = {
+    "AnthropicProvider": "anthropic_provider",
+    "AzureProvider": "azure_provider",
+    "BedrockProvider": "bedrock_provider",
+    "CohereProvider": "cohere_provider",
+    "EchoProvider": "echo_provider",
+    "EmbeddedProvider": "embedded_provider",
+    "GeminiProvider": "gemini_provider",
+    "LlamaCppProvider": "llamacpp_provider",
+    "LocalProvider": "local_provider",
+    "OllamaProvider": "ollama_provider",
+    "OpenAIProvider": "openai_provider",
+    "ResponsesProvider": "responses_provider",
+    "VertexProvider": "vertex_provider",
+}
+
+
+def load_provider_class(name: str, given: object) -> type[BaseLLMProvider]:
+    """Give the class that a row names.
+
+    Args:
+        name: the row's name, for the message.
+        given: a class, a built-in's name, or "package.module:Class".
+
+    Raises:
+        ConfigurationError: the name is not known, the module or the class is missing, or it is not
+            a `BaseLLMProvider`.
+    """
+    found = given if isinstance(given, type) else _load(name, str(given))
+    if not (isinstance(found, type) and issubclass(found, BaseLLMProvider)):
+        raise _error(
+            name, f"{given!r} is not a subclass of BaseLLMProvider",
+            "Derive it from faultmaven.infrastructure.llm.providers.BaseLLMProvider.",
+        )  # fmt: skip
+    return found
+
+
+def _load(name: str, given: str) -> object:
+    module_name, colon, class_name = given.partition(":")
+    if not colon:
+        return _load_builtin(name, given)
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or not f"{module_name}.".startswith(f"{exc.name}."):
+            raise _error(
+                name, f"{module_name} needs {exc.name}, which is not installed", ""
+            ) from exc
+        raise _error(
+            name,
+            f"there is no module {exc.name}",
+            "Is it installed in this environment, and on the path?",
+        ) from exc
+    except ImportError as exc:
+        raise _error(name, f"{module_name} cannot be imported: {exc}", "") from exc
+    if not hasattr(module, class_name):
+        raise _error(
+            name, f"{module_name} has no {class_name}", did_you_mean(class_name, vars(module))
+        )
+    return getattr(module, class_name)
+
+
+def _load_builtin(name: str, given: str) -> object:
+    if given in BUILTIN_CLASSES:
+        return getattr(import_module(f"{PACKAGE}.{BUILTIN_CLASSES[given]}"), given)
+    if "." not in given and given.endswith("Provider"):
+        stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", given.removesuffix("Provider")).lower()
+        try:
+            return getattr(import_module(f"{PACKAGE}.{stem}_provider"), given)
+        except (ModuleNotFoundError, AttributeError):
+            pass
+    remedy = did_you_mean(given, BUILTIN_CLASSES) or (
+        f"Known are {', '.join(BUILTIN_CLASSES)}; a class of your own is written package.module:Class."
+    )
+    raise _error(name, f"there is no built-in class {given}", remedy)
+
+
+def _error(name: str, problem: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{name}: provider_class: {problem}. {remedy}".rstrip(),
+        provider=name,
+        code="bad_provider_class",
+    )
