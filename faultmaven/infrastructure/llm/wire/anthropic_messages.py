@@ -66,6 +66,10 @@ BUDGET_MODELS: Final = (
     "*claude-*-4[-@]20*",
     "*claude-*-4.[0-5]*",
 )
+# Fields that add to the prompt; the counting endpoint refuses the others.
+_COUNTED: Final = frozenset(
+    {"messages", "model", "output_config", "system", "thinking", "tool_choice", "tools"}
+)
 _TOOL_CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
 
 
@@ -145,6 +149,23 @@ def response_from_wire(data: Any) -> LLMResponse:
         reasoning="".join(answer.reasoning),
         reasoning_details=answer.details,
     )
+
+
+def count_request_to_wire(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the body of `POST /messages/count_tokens` from that of `POST /messages`."""
+    return {name: value for name, value in body.items() if name in _COUNTED}
+
+
+def token_count_from_wire(data: Any) -> int:
+    """Read the answer of `POST /messages/count_tokens`.
+
+    Raises:
+        ResponseFormatError: there is no count in it.
+    """
+    count = count_in(data, "input_tokens")
+    if count is None:
+        raise malformed(None, "input_tokens", "a token count")
+    return count
 
 
 def usage_from_wire(usage: object) -> Usage:

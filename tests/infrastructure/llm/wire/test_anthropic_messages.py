@@ -9,8 +9,10 @@ from faultmaven.infrastructure.llm.errors import (
 )
 from faultmaven.infrastructure.llm.types import LLMRequest, make_request
 from faultmaven.infrastructure.llm.wire.anthropic_messages import (
+    count_request_to_wire,
     request_to_wire,
     response_from_wire,
+    token_count_from_wire,
 )
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}
@@ -381,3 +383,16 @@ def test_error_under_200_is_raised():
     body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     with pytest.raises(OverloadedError):
         response_from_wire(body)
+
+
+def test_count_request_has_only_what_counts():
+    body = to_wire("Hi", temperature=0.5, stop="x", stream=True, tools=[TOOL])
+
+    assert sorted(count_request_to_wire(body)) == ["messages", "model", "tools"]
+
+
+def test_token_count_is_read():
+    assert token_count_from_wire({"input_tokens": 5}) == 5
+    for body in ({}, {"input_tokens": "5"}, [], None):
+        with pytest.raises(ResponseFormatError):
+            token_count_from_wire(body)

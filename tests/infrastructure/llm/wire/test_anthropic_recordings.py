@@ -4,8 +4,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from faultmaven.infrastructure.llm import codec
-from faultmaven.infrastructure.llm.wire.anthropic_messages import response_from_wire
+from faultmaven.infrastructure.llm.wire.anthropic_messages import (
+    response_from_wire,
+    token_count_from_wire,
+)
 from faultmaven.infrastructure.llm.wire.anthropic_stream import AnthropicStreamReader
+from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
 
 from .dialect_checks import (
     assert_facts,
@@ -45,6 +49,20 @@ def test_stream_reads_the_same_in_any_pieces(exchange, expected, cuts):
     assert read_in_pieces(pieces, data, cuts) == read_whole(whole, data)
     assert state_of(pieces) == state_of(whole)
     assert whole.done
+
+
+@pytest.mark.parametrize(
+    ("exchange", "expected"), recorded("anthropic-count-tokens", kind="count-tokens")
+)
+def test_recorded_count_is_read(exchange, expected):
+    assert token_count_from_wire(exchange["response"]["body"]) == expected["input_tokens"]
+
+
+@pytest.mark.parametrize(("exchange", "expected"), recorded("anthropic-models", kind="models"))
+def test_recorded_models_are_read(exchange, expected):
+    ids = model_ids_from_wire(exchange["response"]["body"])
+
+    assert (len(ids), ids[-1]) == (expected["count"], expected["last_id"])
 
 
 def redacted(response):
