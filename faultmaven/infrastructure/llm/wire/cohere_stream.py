@@ -62,7 +62,7 @@ class CohereStreamReader(StreamReader[ServerSentEvent]):
         if kind == "error" or (kind == "message" and (body.get("message") or body.get("error"))):
             raise parse_error_object(body)
         if kind == "message-start":
-            self._ending.identify(None, text_in(body, "id"))
+            self.ending.identify(None, text_in(body, "id"))
         if kind in self._readers:
             yield from self._readers[kind](body)
         elif kind not in _SILENT:
@@ -84,18 +84,18 @@ class CohereStreamReader(StreamReader[ServerSentEvent]):
     def _call_start(self, body: dict[str, Any]) -> Iterator[LLMChunk]:
         call = object_in(_message_of(body), "tool_calls")
         function = object_in(call, "function")
-        index = self._ending.tool_calls
-        self._ending.tool_calls += 1
+        index = self.ending.tool_calls
+        self.ending.tool_calls += 1
         self._calls[body.get("index")] = index
         name = text_in(function, "name")
         call_id = text_in(call, "id") or content.make_call_id(
-            index, self._ending.response_id, name
+            index, self.ending.response_id, name
         )
         arguments = content.arguments_text(function.get("arguments"))
         yield LLMChunk(tool_calls=[ToolCallDelta.make(index, call_id, name, arguments)])
 
     def _call_delta(self, body: dict[str, Any]) -> Iterator[LLMChunk]:
-        index = self._calls.get(body.get("index"), self._ending.tool_calls - 1)
+        index = self._calls.get(body.get("index"), self.ending.tool_calls - 1)
         if index < 0:
             self.skipped += 1
             return
@@ -109,10 +109,10 @@ class CohereStreamReader(StreamReader[ServerSentEvent]):
         raise_failure(delta, raw_reason)
         if details := make_details("".join(self._thinking), "".join(self._plan)):
             yield LLMChunk(reasoning_details=details)
-        self._ending.finish_reason_raw = raw_reason
-        self._ending.usage = usage_from_wire(delta.get("usage"))
+        self.ending.finish_reason_raw = raw_reason
+        self.ending.usage = usage_from_wire(delta.get("usage"))
         self.done = True
-        yield self._ending.chunk(FINISH_REASONS)
+        yield self.ending.chunk(FINISH_REASONS)
 
 
 def _message_of(body: dict[str, Any]) -> dict[str, Any]:
@@ -143,21 +143,21 @@ class CohereV1StreamReader(StreamReader[bytes]):
     def _calls(self, body: dict[str, Any]) -> LLMChunk:
         deltas = []
         for call in list_in(body, "tool_calls"):
-            whole = call_from_v1(call, self._ending.tool_calls, body)
+            whole = call_from_v1(call, self.ending.tool_calls, body)
             deltas.append(
                 ToolCallDelta.make(
-                    self._ending.tool_calls, whole.id, whole.name, whole.arguments_raw
+                    self.ending.tool_calls, whole.id, whole.name, whole.arguments_raw
                 )
             )
-            self._ending.tool_calls += 1
+            self.ending.tool_calls += 1
         return LLMChunk(tool_calls=deltas or None)
 
     def _end(self, body: dict[str, Any]) -> LLMChunk:
         raw_reason = optional_text_in(body, "finish_reason")
         response = object_in(body, "response")
         raise_failure({"error": body.get("error")}, raw_reason)
-        self._ending.identify(None, text_in(response, "response_id"))
-        self._ending.finish_reason_raw = raw_reason
-        self._ending.usage = usage_from_wire(response.get("meta"))
+        self.ending.identify(None, text_in(response, "response_id"))
+        self.ending.finish_reason_raw = raw_reason
+        self.ending.usage = usage_from_wire(response.get("meta"))
         self.done = True
-        return self._ending.chunk(FINISH_REASONS)
+        return self.ending.chunk(FINISH_REASONS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import mimetypes
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -119,6 +120,14 @@ def _from_address(kind: str, address: object) -> Attachment:
     if inline is not None:
         return Attachment(kind, inline=inline)
     return Attachment(kind, url=address)
+
+
+def guess_media_type(attachment: Attachment) -> str:
+    """Give an attachment's media type, by its name or address where nothing says it."""
+    if attachment.inline is not None:
+        return attachment.inline.media_type
+    place = attachment.name or attachment.url or attachment.file_id or ""
+    return mimetypes.guess_type(place)[0] or "application/octet-stream"
 
 
 def refuse_part(what: str, dialect: str, remedy: str) -> UnsupportedParameterError:

@@ -62,8 +62,8 @@ class GeminiStreamReader(StreamReader[bytes]):
     @override
     def _read(self, event: bytes) -> Iterator[LLMChunk]:
         body = as_object(codec.loads(event), "event")
-        found = read_candidate(body, first_call=self._ending.tool_calls)
-        self._ending.identify(text_in(body, "modelVersion"), text_in(body, "responseId"))
+        found = read_candidate(body, first_call=self.ending.tool_calls)
+        self.ending.identify(text_in(body, "modelVersion"), text_in(body, "responseId"))
         if found.text or found.reasoning or found.calls or found.details:
             deltas = [self._delta(call) for call in found.calls]
             yield LLMChunk(
@@ -72,28 +72,28 @@ class GeminiStreamReader(StreamReader[bytes]):
                 deltas or None,
                 reasoning_details=found.details or None,
             )
-        self._ending.usage = found.usage or self._ending.usage
+        self.ending.usage = found.usage or self.ending.usage
         if found.finish_reason_raw:
-            self._ending.finish_reason_raw = found.finish_reason_raw
+            self.ending.finish_reason_raw = found.finish_reason_raw
             # Without counts more may follow, if only the counts.
             if found.usage is not None:
                 yield self._end()
 
     @override
     def _close(self) -> Iterator[LLMChunk]:
-        if self._ending.finish_reason_raw or (self._finish_reason_optional and self.events):
+        if self.ending.finish_reason_raw or (self._finish_reason_optional and self.events):
             yield self._end()
 
     def _end(self) -> LLMChunk:
         self.done = True
-        chunk = self._ending.chunk({})
-        has_calls = self._ending.tool_calls > 0
+        chunk = self.ending.chunk({})
+        has_calls = self.ending.tool_calls > 0
         chunk.finish_reason = finish_from_wire(chunk.finish_reason_raw, has_tool_calls=has_calls)
         return chunk
 
     def _delta(self, call: ToolCall) -> ToolCallDelta:
-        delta = ToolCallDelta.make(self._ending.tool_calls, call.id, call.name, call.arguments_raw)
+        delta = ToolCallDelta.make(self.ending.tool_calls, call.id, call.name, call.arguments_raw)
         if "extra_content" in call:
             delta["extra_content"] = call["extra_content"]
-        self._ending.tool_calls += 1
+        self.ending.tool_calls += 1
         return delta

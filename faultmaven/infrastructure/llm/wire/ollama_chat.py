@@ -201,7 +201,7 @@ class OllamaStreamReader(StreamReader[bytes]):
     def _read(self, event: bytes) -> Iterator[LLMChunk]:
         body = as_object(codec.loads(event), "line")
         _raise_error(body)
-        self._ending.identify(text_in(body, "model"))
+        self.ending.identify(text_in(body, "model"))
         message = _message_of(body)
         chunk = LLMChunk(text=text_in(message, "content"), reasoning=text_in(message, "thinking"))
         calls = list_in(message, "tool_calls")
@@ -210,14 +210,14 @@ class OllamaStreamReader(StreamReader[bytes]):
         if chunk.text or chunk.reasoning or calls:
             yield chunk
         if body.get("done"):
-            self._ending.finish_reason_raw = optional_text_in(body, "done_reason")
-            self._ending.usage = _usage_from_wire(body)
+            self.ending.finish_reason_raw = optional_text_in(body, "done_reason")
+            self.ending.usage = _usage_from_wire(body)
             self.done = True
-            yield self._ending.chunk(FINISH_REASONS)
+            yield self.ending.chunk(FINISH_REASONS)
 
     def _delta(self, call: dict[str, Any], body: dict[str, Any]) -> ToolCallDelta:
         # The server's own index starts again with every line: calls come whole, so count them.
-        index = self._ending.tool_calls
+        index = self.ending.tool_calls
         whole = _call_from_wire(call, index, body)
-        self._ending.tool_calls += 1
+        self.ending.tool_calls += 1
         return ToolCallDelta.make(index, whole.id, whole.name, whole.arguments_raw)

@@ -83,7 +83,7 @@ class ResponsesStreamReader(StreamReader[ServerSentEvent]):
             raise parse_error_object(body)
         if isinstance(body.get("response"), dict):
             response = object_in(body, "response")
-            self._ending.identify(text_in(response, "model"), text_in(response, "id"))
+            self.ending.identify(text_in(response, "model"), text_in(response, "id"))
         if kind in _DELTAS:
             yield self._delta(_DELTAS[kind], body)
         elif kind == "response.function_call_arguments.delta":
@@ -125,10 +125,10 @@ class ResponsesStreamReader(StreamReader[ServerSentEvent]):
         item.is_whole = item.is_whole or is_whole
 
     def _call(self, data: dict[str, Any], item: _Item, *, is_whole: bool) -> Iterator[LLMChunk]:
-        call = call_from_item(data, self._ending.tool_calls)
+        call = call_from_item(data, self.ending.tool_calls)
         if item.call_index is None:
-            item.call_index = self._ending.tool_calls
-            self._ending.tool_calls += 1
+            item.call_index = self.ending.tool_calls
+            self.ending.tool_calls += 1
             yield LLMChunk(tool_calls=[ToolCallDelta.make(item.call_index, call.id, call.name)])
         if is_whole and not item.has_arguments and call.arguments_raw:
             item.has_arguments = True
@@ -147,7 +147,7 @@ class ResponsesStreamReader(StreamReader[ServerSentEvent]):
         for field, text in found.items():
             if text and field not in item.said:
                 setattr(chunk, field, text)
-        if details := details_of_item(data, self._ending.tool_calls):
+        if details := details_of_item(data, self.ending.tool_calls):
             chunk.reasoning_details = [details]
         if chunk != LLMChunk():
             yield chunk
@@ -163,8 +163,8 @@ class ResponsesStreamReader(StreamReader[ServerSentEvent]):
             )
             yield from self._item(data, self._items.setdefault(key, _Item()), is_whole=True)
         # Some hosts change the id from event to event; the last one is the answer's.
-        self._ending.response_id = text_in(response, "id") or self._ending.response_id
-        self._ending.finish_reason_raw = raw_finish(response)
-        self._ending.usage = usage_from_wire(response)
+        self.ending.response_id = text_in(response, "id") or self.ending.response_id
+        self.ending.finish_reason_raw = raw_finish(response)
+        self.ending.usage = usage_from_wire(response)
         self.done = True
-        yield self._ending.chunk(FINISH_REASONS)
+        yield self.ending.chunk(FINISH_REASONS)

@@ -10,6 +10,7 @@ from faultmaven.infrastructure.llm.errors import (
     ResponseFormatError,
     StreamInterruptedError,
 )
+from faultmaven.infrastructure.llm.sse import StreamDecodeError
 from faultmaven.infrastructure.llm.wire.answer import Ending
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class StreamReader(ABC, Generic[Event]):
         error: what is wrong; None while all is well.
         skipped: events of kinds that the dialect does not know.
         events: all events so far.
+        ending: what the last chunk will say.
     """
 
     def __init__(self, decoder: Decoder[Event]) -> None:
@@ -48,7 +50,7 @@ class StreamReader(ABC, Generic[Event]):
         self.skipped = 0
         self.events = 0
         self._decoder = decoder
-        self._ending = Ending()
+        self.ending = Ending()
         self._texts: list[str] = []
 
     def feed(self, data: bytes) -> list[LLMChunk]:
@@ -79,6 +81,9 @@ class StreamReader(ABC, Generic[Event]):
                 self._keep(self._close(), chunks)
         except LLMError as exc:
             self.error = exc
+        except StreamDecodeError as exc:
+            if exc.code != "truncated_frame":
+                self.error = self._unreadable(exc)
         except (ValueError, RecursionError):
             # The last event was cut off, which is told below.
             pass
