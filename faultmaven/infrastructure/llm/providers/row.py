@@ -203,8 +203,9 @@ class _Resolver:
         return [_either(self.row["base_url_var"])] if self.row["base_url_var"] else []
 
     def _unset(self, text: str) -> list[str]:
+        described = self.row.get("variables") or {}
         return [
-            variable
+            _either(described[variable]["vars"]) if variable in described else variable
             for variable, has_default in references(text)
             if not has_default and not self._value(variable)
         ]
