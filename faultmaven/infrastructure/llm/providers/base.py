@@ -286,7 +286,9 @@ class BaseLLMProvider(ABC):
     def _find_model(self, model: str) -> ModelInfo | None:
         """Look a model up in the catalog, once for each name."""
         if model not in self._known_models:
-            self._known_models[model] = _catalog().find(self.provider_name, model)
+            row = self.config.row
+            shelf = row.get("catalog") or row.get("base") or self.provider_name
+            self._known_models[model] = _catalog().find(shelf, model)
         return self._known_models[model]
 
     def _start_timing(self) -> None:
