@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tests.rules.source import Source
 
 SETTINGS = "config/settings.py"
+# A program of its own, which has no settings but its arguments and one variable.
+ENGINE_PROGRAM = "infrastructure/llm/providers/engine_server.py"
 TRANSPORT = "infrastructure/llm/http/pool.py"
 
 _ENVIRONMENT = re.compile(r"os\.(environb?|getenvb?|putenv|unsetenv)\b|dotenv\.load_dotenv$")
@@ -30,7 +32,7 @@ _AUTH_PATH = re.compile(r"gateway/.*(auth|key)|infrastructure/llm/keys")
 
 def environment_reads(source: Source) -> Iterator[str]:
     """Only config/settings.py reads the environment; nothing writes it."""
-    if source.path != SETTINGS:
+    if source.path not in (SETTINGS, ENGINE_PROGRAM):
         yield from _matching(source, _ENVIRONMENT)
 
 

@@ -59,13 +59,13 @@ def request_from_wire(body: Any) -> ChatCall:
         InvalidRequestError: it cannot be understood; `code` is the parameter's name.
     """
     if not isinstance(body, dict):
-        raise _wrong("", "the body must be a JSON object")
+        raise _wrong(parameter="", problem="the body must be a JSON object")
     request = LLMRequest(_messages_from_wire(body.get("messages")), temperature=None)
     request.model = _typed(body, "model", (str,))
     if not request.model:
-        raise _wrong("model", "model must be the name of a model")
+        raise _wrong(parameter="model", problem="model must be the name of a model")
     if body.get("n") not in (None, 1):
-        raise _wrong("n", "n must be 1: ask several times for several answers")
+        raise _wrong(parameter="n", problem="n must be 1: ask several times for several answers")
     for name, kinds in _TAKEN.items():
         if (value := _typed(body, name, kinds)) is not None:
             setattr(request, name, value)
@@ -209,21 +209,28 @@ def _data(value: Mapping[str, Any]) -> bytes:
 
 def _messages_from_wire(messages: Any) -> list[LLMMessage]:
     if not isinstance(messages, list) or not messages:
-        raise _wrong("messages", "messages must be a list with at least one message")
+        raise _wrong(
+            parameter="messages", problem="messages must be a list with at least one message"
+        )
     turns = []
     for place, message in enumerate(messages):
         where = f"messages[{place}]"
         if not isinstance(message, dict):
-            raise _wrong(where, f"{where} must be an object")
+            raise _wrong(parameter=where, problem=f"{where} must be an object")
         if message.get("role") not in _ROLES:
             raise _wrong(
                 f"{where}.role", f"{where}.role must be one of {', '.join(sorted(_ROLES))}"
             )
         content = message.get("content")
         if content is not None and not isinstance(content, _TEXT_OR_LIST):
-            raise _wrong(f"{where}.content", f"{where}.content must be text, parts or null")
+            raise _wrong(
+                parameter=f"{where}.content",
+                problem=f"{where}.content must be text, parts or null",
+            )
         if isinstance(content, list) and not all(isinstance(part, dict) for part in content):
-            raise _wrong(f"{where}.content", f"{where}.content must hold objects")
+            raise _wrong(
+                parameter=f"{where}.content", problem=f"{where}.content must hold objects"
+            )
         turns.append(_turn(message))
     return turns
 
@@ -244,7 +251,7 @@ def _typed(body: Mapping[str, Any], name: str, kinds: tuple[type, ...]) -> Any:
         return None
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         names = " or ".join(_JSON_NAMES[kind] for kind in kinds)
-        raise _wrong(name, f"{name} must be {names}")
+        raise _wrong(parameter=name, problem=f"{name} must be {names}")
     return value
 
 
@@ -258,5 +265,5 @@ _JSON_NAMES = {
 }
 
 
-def _wrong(parameter: str, problem: str) -> InvalidRequestError:
+def _wrong(*, parameter: str, problem: str) -> InvalidRequestError:
     return InvalidRequestError(problem, code=parameter or None, status=400)
