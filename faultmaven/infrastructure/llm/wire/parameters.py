@@ -5,6 +5,7 @@ Nothing is done in silence: every change to what the caller asked for is a sente
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from faultmaven.infrastructure.llm.errors import UnsupportedParameterError
@@ -25,7 +26,8 @@ def apply_rules(
     Args:
         body: changed in place and given back.
         rules: `rename` {name: name}, `clamp` {name: [low, high]}, `drop` [name], `defaults` {name:
-            value}; `tool_choice` {word: word}.
+            value}; `tool_choice` {auto, none, required, function: the host's word, None for no
+            such thing}.
         report: gets a sentence for each parameter that could not be sent as asked.
         on_unsupported: what a drop means: "error", "warn" (drop and report) or "drop".
 
@@ -36,19 +38,34 @@ def apply_rules(
         if name in body:
             _drop(body, name, report, on_unsupported)
     for name, (low, high) in rules.get("clamp", {}).items():
-        value = body.get(name)
-        if isinstance(value, int | float) and not low <= value <= high:
-            body[name] = min(max(value, low), high)
-            report.append(f"{name} {value:g} is outside {low:g} to {high:g}: sent {body[name]:g}")
-    choice = body.get("tool_choice")
-    if isinstance(choice, str):
-        body["tool_choice"] = rules.get("tool_choice", {}).get(choice, choice)
+        _clamp(body, name, -inf if low is None else low, inf if high is None else high, report)
+    _say_tool_choice(body, rules.get("tool_choice") or {}, report, on_unsupported)
     for name, other in rules.get("rename", {}).items():
         if name in body:
             body[other] = body.pop(name)
     for name, value in rules.get("defaults", {}).items():
         body.setdefault(name, value)
     return body
+
+
+def _clamp(body: dict[str, Any], name: str, low: float, high: float, report: list[str]) -> None:
+    value = body.get(name)
+    if isinstance(value, int | float) and not low <= value <= high:
+        body[name] = min(max(value, low), high)
+        report.append(f"{name} {value:g} is outside {low:g} to {high:g}: sent {body[name]:g}")
+
+
+def _say_tool_choice(
+    body: dict[str, Any], words: Mapping[str, Any], report: list[str], on_unsupported: str
+) -> None:
+    choice = body.get("tool_choice")
+    if choice is None or not words:
+        return
+    said = words.get(choice if isinstance(choice, str) else "function", choice)
+    if said is None:
+        _drop(body, "tool_choice", report, on_unsupported)
+    else:
+        body["tool_choice"] = said
 
 
 def _drop(body: dict[str, Any], name: str, report: list[str], on_unsupported: str) -> None:
