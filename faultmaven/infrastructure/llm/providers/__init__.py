@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.providers.config import ProviderConfig
     from faultmaven.infrastructure.llm.providers.echo_provider import EchoProvider
     from faultmaven.infrastructure.llm.providers.embedded_provider import EmbeddedProvider
+    from faultmaven.infrastructure.llm.providers.factory import create_provider
     from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
     from faultmaven.infrastructure.llm.providers.local_provider import LocalProvider
     from faultmaven.infrastructure.llm.providers.ollama_provider import OllamaProvider
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.providers.registry import (
         PROVIDER_SCHEMA,
         ProviderRegistry,
-        create_provider,
         get_registry,
         reset_registry,
     )
@@ -52,6 +52,7 @@ _HOMES = {
     "OllamaProvider": ".ollama_provider",
     "OpenAIProvider": ".openai_provider",
     "ProviderConfig": ".config",
+    "create_provider": ".factory",
 }
 
 

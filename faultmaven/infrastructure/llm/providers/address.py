@@ -29,7 +29,7 @@ def normalise_base_url(
     if schemeless and local:
         url = _complete_local(url, default)
     parts = _split(url)
-    if "@" in parts.netloc:
+    if "@" in (parts.netloc or parts.path.partition("/")[0]):
         msg = "must not hold a user name or password; put the key into its variable"
         raise ValueError(msg)
     if schemeless and not local:

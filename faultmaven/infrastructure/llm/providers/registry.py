@@ -17,10 +17,6 @@ from faultmaven.infrastructure.llm.errors import (
     UnknownProviderError,
 )
 from faultmaven.infrastructure.llm.providers import row as rows
-from faultmaven.infrastructure.llm.providers.config import ProviderConfig
-from faultmaven.infrastructure.llm.providers.local_provider import LocalProvider
-from faultmaven.infrastructure.llm.providers.openai_provider import OpenAIProvider
-from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
 from faultmaven.infrastructure.llm.providers.sources import ProviderSchema, RowSources
 from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
 from faultmaven.infrastructure.llm.secret import redact, remember_secret
@@ -37,13 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROVIDER_SCHEMA",
-    "LocalProvider",
-    "OpenAIProvider",
     "ProviderRegistry",
-    "create_provider",
     "get_registry",
     "reset_registry",
 ]
+
+# What a row may write as `"provider_class": OpenAIProvider`: the names alone, because importing the
+# classes costs more than everything else here.  A class that is imported works as well.
+AnthropicProvider: Final = "AnthropicProvider"
+LocalProvider: Final = "LocalProvider"
+OpenAIProvider: Final = "OpenAIProvider"
 
 PROVIDER_SCHEMA: Final = ProviderSchema(
     {
@@ -292,9 +291,11 @@ class ProviderRegistry:
                 provider=name,
                 code=f"provider_{row['status']}",
             )
+        from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
+
         config = rows.make_config(name, row, self.settings)
         provider_class = load_provider_class(name, row["provider_class"])
-        return _construct(name, lambda: provider_class(config))
+        return construct(name, lambda: provider_class(config))
 
     def _name_for(self, name: str | None, role: str | None) -> str:
         if name is not None:
@@ -404,7 +405,8 @@ def _read_settings() -> Settings:
         raise ConfigurationError(str(exc), code="bad_configuration") from exc
 
 
-def _construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvider:
+def construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvider:
+    """Build an instance; what a class of somebody else's raises becomes a ConfigurationError."""
     try:
         return build()
     except LLMError:
@@ -416,65 +418,6 @@ def _construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvid
             provider=name,
             code="bad_provider_class",
         ) from exc
-
-
-def create_provider(
-    config: Mapping[str, Any] | None = None, name: str | None = None
-) -> BaseLLMProvider:
-    """Build one provider from its own configuration, outside the registry.
-
-    Args:
-        config: `api_base`, `api_key`, `default_model`, `models`, `name`, and any field of a
-            `ProviderConfig`; what it leaves out comes from the row and the environment.
-        name: the row whose class it is; None takes `config["provider_type"]`, then PROVIDER_TYPE.
-
-    Raises:
-        UnknownProviderError: no row has the name.
-        ProviderNotConfiguredError: neither `config` nor a variable gives what it needs.
-        ConfigurationError: a value cannot be used.
-    """
-    registry = get_registry()
-    given = dict(config or {})
-    chosen = given.pop("provider_type", None)
-    resolved = (
-        registry.resolve_name(name or chosen)
-        if name or chosen
-        else registry.resolve_name(registry.settings.provider_type, "PROVIDER_TYPE")
-    )
-    row = registry.get_row(resolved)
-    provider_class = load_provider_class(resolved, row["provider_class"])
-    provider_config = _config_of(resolved, row, given, registry.settings)
-    return _construct(resolved, lambda: provider_class(provider_config))
-
-
-def _config_of(
-    name: str, row: dict[str, Any], given: dict[str, Any], settings: Settings
-) -> ProviderConfig:
-    stated = dict(row)
-    if base_url := given.pop("api_base", None) or given.pop("base_url", None):
-        stated |= {"default_base_url": base_url, "base_url_var": None}
-    if model := given.pop("default_model", None):
-        stated |= {"default_model": model, "model_var": None}
-    stated["models"] = given.pop("models", None) or stated.get("models", [])
-    key = given.pop("api_key", None)
-    if key:
-        remember_secret(str(key))
-        stated["api_key_optional"] = True
-    fields = ("max_retries", "timeout", "confidence_score", "headers")
-    stated |= {field: given.pop(field) for field in fields if field in given}
-    given.pop("name", None)
-    if given:
-        msg = f"{name}: unknown field {next(iter(given))!r} in the provider's configuration."
-        raise ConfigurationError(
-            msg,
-            provider=name,
-            code="bad_row",
-        )
-    rows.check_row(name, stated, "configuration of ")
-    config = rows.make_config(name, stated, settings)
-    if key:
-        config.api_key = str(key)
-    return config
 
 
 _registry: ProviderRegistry | None = None

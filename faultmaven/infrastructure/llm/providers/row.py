@@ -310,6 +310,8 @@ def _row_problems(row: object) -> list[str]:
     }
     if accepts(PROVIDER)(plain):
         return _finer_problems(plain)
+    if not all(isinstance(key, str) for key in plain):
+        return [": every key must be text"]
     if "api_key" in plain:
         return ["['api_key']: keys do not belong into rows. Name the variable in api_key_var."]
     found = [
@@ -317,7 +319,7 @@ def _row_problems(row: object) -> list[str]:
         + f": {fault.problem.rstrip('.')}. {fault.remedy}".rstrip()
         for fault in faults(PROVIDER, plain)
     ]
-    return found or [": every key must be text"]
+    return found or [": a key within it is not text"]
 
 
 def _finer_problems(row: Mapping[str, Any]) -> list[str]:
