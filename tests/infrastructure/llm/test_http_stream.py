@@ -231,6 +231,8 @@ async def test_read_all_refuses_what_is_too_large(transport, upstream):
 
 
 class Fuse:
+    is_lingering = False
+
     def __init__(self, expires_at: float) -> None:
         self.expires_at = expires_at
         self.blown = asyncio.Event()

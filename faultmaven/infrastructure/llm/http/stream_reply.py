@@ -32,7 +32,6 @@ class HTTPStreamReply:
     __slots__ = (
         "_content",
         "_deadline",
-        "_is_lingering",
         "_is_overdue",
         "_is_waiting",
         "_policy",
@@ -42,6 +41,7 @@ class HTTPStreamReply:
         "_window_s",
         "expires_at",
         "headers",
+        "is_lingering",
         "status",
     )
 
@@ -64,7 +64,7 @@ class HTTPStreamReply:
         self._deadline = deadline
         self._is_waiting = False
         self._is_overdue = False
-        self._is_lingering = False
+        self.is_lingering = False
         self.expect(window_s)
 
     async def read(self) -> bytes:
@@ -129,7 +129,7 @@ class HTTPStreamReply:
         if self._response.closed:
             self._watchdog.discard(self)
             return
-        self._is_lingering = True
+        self.is_lingering = True
         self.expect(self._policy.linger_s)
 
     async def close(self) -> None:
@@ -141,7 +141,7 @@ class HTTPStreamReply:
     def expire(self) -> None:
         """Break the wait off, for the pool's watchdog."""
         is_past_deadline = self.expires_at >= self._deadline
-        if self._is_lingering:
+        if self.is_lingering:
             self._response.close()
         elif self._is_waiting or is_past_deadline:
             timeout = failure.timed_out(self._window_s, "read", by_deadline=is_past_deadline)

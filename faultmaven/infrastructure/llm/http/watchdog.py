@@ -20,9 +20,11 @@ class Watch(Protocol):
 
     Attributes:
         expires_at: instant of `time.monotonic()`; it may be moved later without telling anyone.
+        is_lingering: nobody waits for it any more, so that it may end at any time.
     """
 
     expires_at: float
+    is_lingering: bool
 
     def expire(self) -> None:
         """Take the consequences; the watchdog has forgotten the watch by then."""
@@ -52,8 +54,11 @@ class Watchdog:
         self._watches.discard(watch)
 
     def close(self) -> None:
-        """Forget all."""
+        """Forget all, and end what only lingers."""
+        lingering = [watch for watch in self._watches if watch.is_lingering]
         self._watches.clear()
+        for watch in lingering:
+            watch.expire()
         self._fires_at = math.inf
         if self._handle is not None:
             self._handle.cancel()
@@ -84,9 +89,10 @@ class TaskWatch:
     Attributes:
         expires_at: instant of `time.monotonic()`.
         fired: whether it cancelled the task.
+        is_lingering: never; the task waits.
     """
 
-    __slots__ = ("_cancelling", "_task", "expires_at", "fired")
+    __slots__ = ("_cancelling", "_task", "expires_at", "fired", "is_lingering")
 
     def __init__(self, expires_at: float) -> None:
         task = asyncio.current_task()
@@ -95,6 +101,7 @@ class TaskWatch:
         self._cancelling = task.cancelling()
         self.expires_at = expires_at
         self.fired = False
+        self.is_lingering = False
 
     def expire(self) -> None:
         """Cancel the task."""

@@ -1,5 +1,8 @@
 """Finding out what a local server speaks, and speaking it."""
 
+import gc
+import warnings
+
 import pytest
 
 from faultmaven.infrastructure.llm.errors import (
@@ -147,3 +150,16 @@ async def test_without_an_address_it_says_what_to_set():
     assert not provider.is_available()
     with pytest.raises(ProviderNotConfiguredError, match="LOCAL_LLM_BASE_URL"):
         await provider.generate("Hi")
+
+
+async def test_closing_right_after_a_stream_leaves_no_connection(upstream):
+    async with local(upstream.url, models=["m"]) as provider:
+        await provider.get_available_models()
+        upstream.mode("done-then-hang")
+        chunks = [chunk async for chunk in provider.stream("Hi")]
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert chunks[-1].finish_reason == "stop"
+    assert caught == []
