@@ -97,11 +97,11 @@ class LlamaCppStreamReader(StreamReader[ServerSentEvent]):
     def _read(self, event: ServerSentEvent) -> Iterator[LLMChunk]:
         body = as_object(codec.loads(event.data), "event")
         _raise_error(body)
-        self._ending.identify(text_in(body, "model"))
+        self.ending.identify(text_in(body, "model"))
         if text := text_in(body, "content"):
             yield LLMChunk(text=text)
         if body.get("stop") is True:
-            self._ending.finish_reason_raw = optional_text_in(body, "stop_type")
-            self._ending.usage = _usage_from_wire(body)
+            self.ending.finish_reason_raw = optional_text_in(body, "stop_type")
+            self.ending.usage = _usage_from_wire(body)
             self.done = True
-            yield self._ending.chunk(FINISH_REASONS)
+            yield self.ending.chunk(FINISH_REASONS)

@@ -86,13 +86,11 @@ async def test_schema_models_and_embeddings(llama_server, provider_class):
         models = await provider.get_available_models()
         embedded = await provider.embed(["sea", "ocean"])
         works = await provider.validate_key()
-        refused = await provider.check_key("wrong")
 
     assert isinstance(structured.parsed["answer"], bool)
     assert models == ["smollm2-135m"]
     assert [len(vector) for vector in embedded.vectors] == [576, 576]
     assert works
-    assert refused.ok  # this server shows its model list to everyone
 
 
 async def test_raw_completion_says_what_chat_says(llama_server):
