@@ -8,6 +8,7 @@ streaming, request objects, error wrapping, cost and clean-up.  A provider that 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from abc import ABC, abstractmethod
 from contextlib import aclosing
@@ -41,6 +42,7 @@ from faultmaven.infrastructure.llm.types import (
     ToolCallDelta,
     Usage,
 )
+from faultmaven.infrastructure.llm.wire.errors import parse_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -65,6 +67,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger("faultmaven.providers")
+
+_STATUS_IN_TEXT = re.compile(r"\b(?:error|status|http)\D{0,12}([45]\d\d)\b", re.IGNORECASE)
 
 # When the call of the running task began; one value a task, so that calls side by side don't mix.
 _call_started: ContextVar[float] = ContextVar("faultmaven_call_started")
@@ -319,6 +323,11 @@ class BaseLLMProvider(ABC):
         if isinstance(exc, KeyError | IndexError | TypeError | AttributeError):
             msg = f"{self.provider_name} answered in an unexpected shape: {type(exc).__name__} {text}"
             return ResponseFormatError(msg, provider=self.provider_name, code="unexpected_shape")
+        if said := _STATUS_IN_TEXT.search(text):
+            # All that such a class gives is its sentence, which names the status.
+            error = parse_error(int(said[1]), {}, text.encode("utf-8", "replace"))
+            error.provider = self.provider_name
+            return error.with_message(f"{self.provider_name} failed: {text}")
         return ServerError(f"{self.provider_name} failed: {text}", provider=self.provider_name)
 
 
@@ -357,7 +366,7 @@ def chunk_of(response: LLMResponse) -> LLMChunk:
 
 def usage_of(response: LLMResponse) -> Usage | None:
     """Give what the provider reported of tokens; None for nothing."""
-    if response.input_tokens is None and response.output_tokens is None:
+    if response.usage_source != "reported":
         return None
     return Usage(
         response.input_tokens,
