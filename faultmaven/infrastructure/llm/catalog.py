@@ -31,6 +31,9 @@ _DATED = re.compile(
 )
 _MAX_DAYS_FROM_RELEASE = 31
 
+# The process's catalog, once there is one.
+_shared: list[Catalog] = []
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:
@@ -321,6 +324,18 @@ class _Shelf:
                 and match["base"] == base
             ):
                 yield from listed
+
+
+def get_catalog() -> Catalog:
+    """Give the process's catalog; the shipped one until `set_catalog` is called."""
+    if not _shared:
+        _shared.append(Catalog())
+    return _shared[0]
+
+
+def set_catalog(catalog: Catalog | None) -> None:
+    """Make a catalog the process's own, with a user's entries; None goes back to the shipped one."""
+    _shared[:] = [] if catalog is None else [catalog]
 
 
 def catalog_folder() -> Path:

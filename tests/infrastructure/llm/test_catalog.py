@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from faultmaven.infrastructure.llm.catalog import Catalog, catalog_folder, check
+from faultmaven.infrastructure.llm.catalog import (
+    Catalog,
+    catalog_folder,
+    check,
+    get_catalog,
+    set_catalog,
+)
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 
 BUILD = Path(__file__).parents[3] / "scripts" / "build_catalog.py"
@@ -271,3 +277,17 @@ def test_build_writes_files_that_the_catalog_reads(tmp_path):
     assert info.price is not None
     assert (info.price.starts, info.price.tiers[0].above_tokens) == ("2026-11-01", 500)
     assert Catalog(folder=folder).list("openai")[0].prices == ()
+
+
+def test_the_processs_catalog_can_be_replaced_and_restored():
+    shipped = get_catalog()
+    own = Catalog({"acme/*": {"input": 1, "output": 1}})
+
+    set_catalog(own)
+    try:
+        assert get_catalog() is own
+    finally:
+        set_catalog(None)
+
+    assert get_catalog().find("acme", "big") is None
+    assert shipped.find("acme", "big") is None
