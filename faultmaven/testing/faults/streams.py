@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING
 
 from faultmaven.testing import http1
@@ -173,12 +174,16 @@ def mixed_eol(x: Exchange, parts: list[bytes]) -> Sequence[bytes]:
     return [p.replace(b"\n", next(ends)) for p in parts] if _is_sse(x) else parts
 
 
+# A comma between two members, not one in a text: a line may not end inside a JSON string.
+_BEFORE_KEY = re.compile(rb',(?="\w+":)')
+
+
 @bytes_fault("multi-data")
 def multi_data(x: Exchange, parts: list[bytes]) -> Sequence[bytes]:
     """Write an event's JSON in several data lines, as the standard allows."""
     if not _is_sse(x):
         return parts
-    return [part.replace(b',"', b',\ndata: "') if b"data: {" in part else part for part in parts]
+    return [_BEFORE_KEY.sub(b",\ndata: ", part) if b"data: {" in part else part for part in parts]
 
 
 @bytes_fault("no-space")
