@@ -23,6 +23,7 @@ ANTHROPIC_VERSION = "2023-06-01"
 class AnthropicProvider(HTTPProvider):
     """Any host that speaks Anthropic's Messages API."""
 
+    wire_format: ClassVar[str | None] = "anthropic_messages"
     default_auth: ClassVar[Mapping[str, Any]] = {"style": "header", "header": "x-api-key"}
 
     def _get_endpoint(self) -> str:

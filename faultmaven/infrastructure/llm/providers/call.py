@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from faultmaven.infrastructure.llm.types import Attempt, Route
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from faultmaven.infrastructure.llm.errors import LLMError
+    from faultmaven.infrastructure.llm.http import Reply, StreamReply, Transport
     from faultmaven.infrastructure.llm.types import LLMRequest
 
 
@@ -45,3 +48,42 @@ class Call:
         outcome = "ok" if error is None else type(error).__name__
         status = 200 if error is None else error.status
         self.route.attempts.append(Attempt(provider, self.model, outcome, duration_ms, status))
+
+
+@dataclass(slots=True)
+class Forward:
+    """A client's body on its way to a provider that speaks the client's own API.
+
+    Attributes:
+        model: the provider's name for the model.
+        url: where it is posted.
+        headers: the provider's, its key among them.
+        body: the bytes to send.
+        transport: what sends them.
+        timeout_s: the row's `timeout`.
+        deadline: monotonic instant that nothing may pass; None for none.
+        route: the receipt, filled in where a try failed.
+    """
+
+    model: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    transport: Transport
+    timeout_s: float
+    deadline: float | None = None
+    route: Route = field(default_factory=Route)
+
+    async def fetch(self) -> Reply:
+        """Post it once and give the whole answer, whatever its status."""
+        return await self.transport.fetch(
+            "POST", self.url, self.headers, self.body,
+            timeout_s=self.timeout_s, deadline=self.deadline,
+        )  # fmt: skip
+
+    async def open(self) -> StreamReply:
+        """Post it once and give the answer when its headers are there, whatever its status."""
+        return await self.transport.open_stream(
+            "POST", self.url, self.headers, self.body,
+            timeout_s=self.timeout_s, deadline=self.deadline,
+        )  # fmt: skip

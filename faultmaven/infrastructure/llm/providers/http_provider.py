@@ -13,6 +13,7 @@ import logging
 import time
 from abc import abstractmethod
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote
 
@@ -33,7 +34,7 @@ from faultmaven.infrastructure.llm.providers.base import (
     chunk_of,
     elapsed_ms,
 )
-from faultmaven.infrastructure.llm.providers.call import Call
+from faultmaven.infrastructure.llm.providers.call import Call, Forward
 from faultmaven.infrastructure.llm.providers.opened_stream import OpenedStream
 from faultmaven.infrastructure.llm.providers.remedy import explain, first_variable
 from faultmaven.infrastructure.llm.retry import (
@@ -51,11 +52,13 @@ from faultmaven.infrastructure.llm.types import (
     LLMMessage,
     LLMRequest,
     LLMResponse,
+    Route,
     make_request,
 )
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.errors import parse_error, parse_error_object
 from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens, estimate_usage
+from faultmaven.infrastructure.llm.wire.model_rules import row_for_model
 from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
 from faultmaven.infrastructure.llm.wire.parameters import apply_rules
 from faultmaven.infrastructure.llm.wire.simple_stream import SimpleStreamReader
@@ -101,6 +104,9 @@ class HTTPProvider(BaseLLMProvider):
 
     # How the key travels where the row does not say.
     default_auth: ClassVar[Mapping[str, Any]] = {"style": "bearer"}
+
+    # The API whose bodies this class posts and answers as they are ("openai_chat", …); None for none.
+    wire_format: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -228,6 +234,69 @@ class HTTPProvider(BaseLLMProvider):
         """Close the pooled connections; closing twice is fine, and a later call opens new ones."""
         await self._transport.close()
 
+    # Forwarding: what a gateway's client wrote goes on as it is.
+
+    def can_forward(self, wire_format: str, body: Mapping[str, Any]) -> bool:
+        """Tell whether a body of a client's API may be posted as it is, but for the model's name."""
+        del body
+        return _forwarded_format(type(self)) == wire_format
+
+    async def make_forward(
+        self, body: dict[str, Any], model: str | None, *, deadline: float | None
+    ) -> Forward:
+        """Make a client's body ready to be posted; `can_forward` must have agreed to it.
+
+        Args:
+            body: changed in place: the model, and what the row says of parameters.
+            model: as the client names it without the provider; None is the configured one.
+            deadline: monotonic instant, None for none.
+
+        Raises:
+            LLMError: something is not configured, or a parameter is refused.
+        """
+        self._require_configuration()
+        chosen = body["model"] = self.get_effective_model(model)
+        route = Route()
+        if rules := self.config.row.get("params"):
+            policy = self.config.row.get("on_unsupported", "warn")
+            apply_rules(body, rules, route.unsupported, on_unsupported=policy)
+        self._prepare_forward(body)
+        data = codec.dumps(body)
+        url, headers = await self._authorize(
+            "POST", self._get_endpoint(), self._get_headers(), data
+        )
+        if self._min_interval_s:
+            await self._pace()
+        return Forward(
+            chosen, url, headers, data, self._transport, self.config.timeout, deadline, route
+        )
+
+    def _prepare_forward(self, body: dict[str, Any]) -> None:
+        """Add to a client's body what the provider needs to be told; by default nothing."""
+
+    def forward_succeeded(self) -> None:
+        """Count a forward that needed no second try."""
+        self._retry_budget.succeeded()
+
+    async def retry_forward(
+        self, forward: Forward, error: LLMError, attempt: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Go on after a first try that failed; `attempt` makes one more, the receipt is the forward's.
+
+        Raises:
+            LLMError: the last try's error, its `attempts` filled in.
+        """
+        call = Call(LLMRequest([]), forward.model, forward.url, deadline=forward.deadline)
+        call.route = forward.route
+        failed = [error]
+
+        async def next_try() -> T:
+            if failed:
+                raise failed.pop()
+            return await attempt()
+
+        return await self._retried(call, next_try)
+
     # The hooks of a dialect.
 
     def _get_endpoint(self) -> str:
@@ -285,7 +354,8 @@ class HTTPProvider(BaseLLMProvider):
 
     def _structured_level(self, request: LLMRequest) -> str:
         """Give how the model of this request is asked for structured output."""
-        level = str(self.config.row.get("structured_output") or "json_schema")
+        row = row_for_model(self.config.row, self.get_effective_model(request.model))
+        level = str(row.get("structured_output") or "json_schema")
         # The pieces of a forced tool call are no text, so that a stream is asked in words.
         return "prompt" if level == "tool" and request.stream else level
 
@@ -312,10 +382,11 @@ class HTTPProvider(BaseLLMProvider):
     def _encoded(self, call: Call) -> bytes:
         request = call.request
         make = self._transform_stream_request if request.stream else self._transform_request
-        rules: Mapping[str, Any] = self.config.row.get("params") or {}
+        row = row_for_model(self.config.row, call.model)
         body = make(request)
-        if rules:
-            policy = self.config.row.get("on_unsupported", "warn")
+        if row.get("params") or row.get("tool_choice"):
+            rules = {**(row.get("params") or {}), "tool_choice": row.get("tool_choice")}
+            policy = row.get("on_unsupported", "warn")
             body = apply_rules(body, rules, call.route.unsupported, on_unsupported=policy)
         encoded = codec.dumps(body)
         if logger.isEnabledFor(logging.DEBUG):
@@ -598,6 +669,32 @@ class HTTPProvider(BaseLLMProvider):
         except LLMError as error:
             explain(error, self.config, call.model)
             raise
+
+
+_FORWARD_BREAKERS = frozenset(
+    {
+        "_endpoint_for",
+        "_make_stream_reader",
+        "_parse_stream_chunk",
+        "_transform_request",
+        "_transform_response",
+        "_transform_stream_request",
+        "complete",
+        "generate",
+        "stream",
+    }
+)
+
+
+@cache
+def _forwarded_format(kind: type[HTTPProvider]) -> str | None:
+    """Give a class's wire format; None where a subclass changed what goes over the wire."""
+    for cls in kind.__mro__:
+        if "wire_format" in vars(cls):
+            return cls.wire_format if issubclass(cls, HTTPProvider) else None
+        if _FORWARD_BREAKERS & vars(cls).keys():
+            return None
+    return None
 
 
 def _names_below(kind: type) -> set[str]:

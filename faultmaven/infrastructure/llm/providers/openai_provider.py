@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.providers.call import Call
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider, parse_json
 from faultmaven.infrastructure.llm.types import EmbeddingResponse, LLMRequest
+from faultmaven.infrastructure.llm.wire.model_rules import row_for_model
 from faultmaven.infrastructure.llm.wire.openai_chat import request_to_wire, response_from_wire
 from faultmaven.infrastructure.llm.wire.openai_chat_stream import OpenAIChatStreamReader
 from faultmaven.infrastructure.llm.wire.openai_embeddings import embeddings_from_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from faultmaven.infrastructure.llm.types import LLMResponse
 
@@ -21,8 +22,26 @@ if TYPE_CHECKING:
 class OpenAIProvider(HTTPProvider):
     """Any host that speaks OpenAI's chat API; what it does differently is in its row."""
 
+    wire_format: ClassVar[str | None] = "openai_chat"
+
+    def can_forward(self, wire_format: str, body: Mapping[str, Any]) -> bool:
+        """Tell whether a client's body may be posted as it is, but for the model's name."""
+        row = self.config.row
+        if row.get("content") == "string":
+            return False
+        if "reasoning_effort" in body and "request" in row.get("reasoning", {}):
+            return False
+        return super().can_forward(wire_format, body)
+
+    def _prepare_forward(self, body: dict[str, Any]) -> None:
+        # Token counts are wanted whether or not the client asked for them.
+        if body.get("stream") and self.config.row.get("stream_usage", "option") == "option":
+            options = body.get("stream_options")
+            body["stream_options"] = {**(options or {}), "include_usage": True}
+
     def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
-        return request_to_wire(request, request.model or "", options=self.config.row)
+        model = request.model or ""
+        return request_to_wire(request, model, options=row_for_model(self.config.row, model))
 
     def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
         return self._transform_request(request)
