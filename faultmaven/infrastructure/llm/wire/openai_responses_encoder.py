@@ -242,6 +242,9 @@ class ResponsesStreamEncoder:
         if item.part is not None:
             self._close_part(item)
         if item.data["type"] == "function_call":
+            if not item.texts:
+                # Clients parse the text, and no arguments are no JSON.
+                self._say_arguments(item, "{}")
             item.data["arguments"] = "".join(item.texts)
             done = "response.function_call_arguments.done"
             self._event(done, **self._place(item), arguments=item.data["arguments"])
@@ -325,12 +328,12 @@ class ResponsesStreamEncoder:
             self._leave()
             item = self._calls[delta.index] = self._open("fc", self._call_data(delta))
         if delta.arguments:
-            item.texts.append(delta.arguments)
-            self._event(
-                "response.function_call_arguments.delta",
-                **self._place(item),
-                delta=delta.arguments,
-            )
+            self._say_arguments(item, delta.arguments)
+
+    def _say_arguments(self, item: _Item, text: str) -> None:
+        item.texts.append(text)
+        kind = "response.function_call_arguments.delta"
+        self._event(kind, **self._place(item), delta=text)
 
     def _call_data(self, delta: ToolCallDelta) -> dict[str, Any]:
         space, name = self._namespaces.get(delta.name or "", (None, delta.name or ""))
