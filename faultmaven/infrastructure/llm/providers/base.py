@@ -15,10 +15,9 @@ from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
-from faultmaven.infrastructure.llm.catalog import Catalog
+from faultmaven.infrastructure.llm.catalog import get_catalog
 from faultmaven.infrastructure.llm.errors import (
     ConfigurationError,
     LLMError,
@@ -292,7 +291,7 @@ class BaseLLMProvider(ABC):
         if model not in self._known_models:
             row = self.config.row
             shelf = row.get("catalog") or row.get("base") or self.provider_name
-            self._known_models[model] = _catalog().find(shelf, model)
+            self._known_models[model] = get_catalog().find(shelf, model)
         return self._known_models[model]
 
     def _start_timing(self) -> None:
@@ -380,11 +379,6 @@ def usage_of(response: LLMResponse) -> Usage | None:
 def elapsed_ms(started: float) -> int:
     """Give the milliseconds since a `perf_counter` reading, at least 1."""
     return max(1, round((time.perf_counter() - started) * 1000))
-
-
-@cache
-def _catalog() -> Catalog:
-    return Catalog()
 
 
 _SETTINGS = {f.name for f in fields(ProviderConfig)}
