@@ -51,9 +51,8 @@ MODEL_FIELDS: Final = frozenset({
 # A reasoning effort, as models want it said; the row's `reasoning.request` names one.
 _BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384}
 _EFFORT_STYLES: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
-    "outputConfig.effort": lambda effort: {"outputConfig": {"effort": effort}},
-    "reasoning_effort": lambda effort: _to_model(reasoning_effort=effort),
-    "reasoningConfig": lambda effort: _to_model(
+    "model_reasoning_effort": lambda effort: _to_model(reasoning_effort=effort),
+    "reasoning_config": lambda effort: _to_model(
         reasoningConfig={"type": "disabled"}
         if effort == "none"
         else {"type": "enabled", "maxReasoningEffort": effort}
@@ -72,6 +71,11 @@ _MEDIA_FORMATS: Final = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
     "audio/mpeg": "mp3", "video/quicktime": "mov", "video/x-matroska": "mkv",
 }  # fmt: skip
+
+
+def _say_effort(effort: str) -> dict[str, Any]:
+    # There is no word for none, and without one the models that can choose do not think.
+    return {} if effort == "none" else {"outputConfig": {"effort": effort}}
 
 
 def _to_model(**fields: Any) -> dict[str, Any]:
@@ -96,8 +100,9 @@ def request_to_wire(
     Args:
         request: what is asked for.
         model: not used.
-        options: the provider's row; `reasoning.request` is one of outputConfig.effort (the default),
-            reasoning_effort, reasoningConfig, thinking.
+        options: the provider's row; `reasoning.request` "thinking" (Claude before 4.6),
+            "reasoning_config" (Nova) and "model_reasoning_effort" (open models) say an effort to the
+            model itself; any other says it in `outputConfig`.
     """
     del model
     system, turns = content.split_system(request)
@@ -116,8 +121,9 @@ def request_to_wire(
     if request.tools and (request.tool_choice != "none" or _has_calls(request)):
         body["toolConfig"] = _tools_to_wire(request)
     if request.reasoning_effort is not None:
-        style = ((options or {}).get("reasoning") or {}).get("request", "outputConfig.effort")
-        body |= _EFFORT_STYLES[style](request.reasoning_effort)
+        style = ((options or {}).get("reasoning") or {}).get("request")
+        say = _EFFORT_STYLES.get(str(style), _say_effort)
+        body |= say(request.reasoning_effort)
     if schema := content.wanted_schema(request):
         described = {
             "name": content.schema_name(request),

@@ -61,6 +61,12 @@ _THINKING_BUDGETS: Final = {
     "none": 0, "minimal": 512, "low": 1024, "medium": 8192,
     "high": 24576, "xhigh": 24576, "max": 24576,
 }  # fmt: skip
+_THINKING_STYLES: Final = ("thinkingBudget", "thinkingLevel")
+
+# Gemini 3 and later refuse a call without a signature in the running turn, and take this word in the
+# place of one for calls that another model made (Google's page on thought signatures, read 2026-11-21).
+_NO_SIGNATURE: Final = "skip_thought_signature_validator"
+
 _TOOL_MODES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
@@ -79,23 +85,20 @@ def request_to_wire(
         request: what is asked for.
         model: the provider's name for the model; the 2.x models think by budget, later ones by level.
         options: the provider's row; `reasoning.request` "thinkingBudget" or "thinkingLevel" overrides
-            that, and `reasoning.signature_placeholder` stands where a call of another provider's
-            model has no thought signature.
+            that.
     """
-    reasoning = (options or {}).get("reasoning") or {}
+    style = ((options or {}).get("reasoning") or {}).get("request")
+    if style not in _THINKING_STYLES:
+        style = "thinkingBudget" if "gemini-2" in model else "thinkingLevel"
+    placeholder = _NO_SIGNATURE if style == "thinkingLevel" else None
     system, turns = content.split_system(request)
-    body: dict[str, Any] = {
-        "contents": _merged(_turns_to_wire(turns, reasoning.get("signature_placeholder")))
-    }
+    body: dict[str, Any] = {"contents": _merged(_turns_to_wire(turns, placeholder))}
     if system:
         body["systemInstruction"] = {"parts": [{"text": text} for text in system]}
     if request.tools:
         body["tools"] = list(_tools_to_wire(request.tools))
     if choice := _tool_choice_to_wire(request):
         body["toolConfig"] = {"functionCallingConfig": choice}
-    style = reasoning.get("request") or (
-        "thinkingBudget" if "gemini-2" in model else "thinkingLevel"
-    )
     if config := _config_to_wire(request, style):
         body["generationConfig"] = config
     return content.merge_extra(body, request.extra, "generationConfig", CONFIG_FIELDS)

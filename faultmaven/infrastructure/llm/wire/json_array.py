@@ -7,7 +7,7 @@ from typing import Final
 
 from faultmaven.infrastructure.llm.sse import MAX_EVENT_BYTES, StreamDecodeError
 
-_MARKS: Final = re.compile(rb'[\[\]{}"]')
+_MARKS: Final = re.compile(rb'[{}"]')
 _STRING_MARKS: Final = re.compile(rb'["\\]')
 
 

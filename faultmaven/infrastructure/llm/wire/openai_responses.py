@@ -51,8 +51,8 @@ def request_to_wire(
     Args:
         request: what is asked for.
         model: the provider's name for the model.
-        options: the provider's row; `reasoning.summary` (auto, concise, detailed) asks for a summary
-            with every effort.
+        options: the provider's row; `reasoning.request` "reasoning_summary" asks for a summary of the
+            thoughts with every effort, which some hosts give to verified accounts only.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -69,10 +69,10 @@ def request_to_wire(
         stream=request.stream or None,
     )
     if request.reasoning_effort is not None:
-        row = (options or {}).get("reasoning") or {}
-        body["reasoning"] = content.without_none(
-            effort=request.reasoning_effort, summary=row.get("summary")
-        )
+        style = ((options or {}).get("reasoning") or {}).get("request")
+        body["reasoning"] = {"effort": request.reasoning_effort}
+        if style == "reasoning_summary":
+            body["reasoning"]["summary"] = "auto"
         if request.reasoning_effort != "none":
             # Without it nothing can go back on the next turn where the provider keeps no state.
             body["include"] = ["reasoning.encrypted_content"]

@@ -132,13 +132,13 @@ def test_request_maps_parameters():
 @pytest.mark.parametrize(
     ("style", "effort", "fields"),
     [
-        ("reasoning_effort", "low", {"reasoning_effort": "low"}),
+        ("model_reasoning_effort", "low", {"reasoning_effort": "low"}),
         (
-            "reasoningConfig",
+            "reasoning_config",
             "low",
             {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "low"}},
         ),
-        ("reasoningConfig", "none", {"reasoningConfig": {"type": "disabled"}}),
+        ("reasoning_config", "none", {"reasoningConfig": {"type": "disabled"}}),
         ("thinking", "medium", {"thinking": {"type": "enabled", "budget_tokens": 8192}}),
         ("thinking", "none", {"thinking": {"type": "disabled"}}),
     ],
@@ -149,6 +149,13 @@ def test_request_says_effort_as_the_row_wants(style, effort, fields):
     body = request_to_wire(request, "m", options={"reasoning": {"request": style}})
 
     assert body["additionalModelRequestFields"] == fields
+
+
+@pytest.mark.parametrize(("effort", "sent"), [("high", {"effort": "high"}), ("none", None)])
+def test_request_says_effort_in_the_output_unless_told_otherwise(effort, sent):
+    body = request_to_wire(make_request("Hi", options={"reasoning_effort": effort}), "m")
+
+    assert body.get("outputConfig") == sent
 
 
 @pytest.mark.parametrize(

@@ -95,13 +95,18 @@ def test_details_of_other_providers_do_not_go_to_gemini():
     assert body["contents"] == [{"role": "model", "parts": [{"text": "A"}]}]
 
 
-def test_call_of_another_model_gets_the_placeholder_of_the_row():
+@pytest.mark.parametrize(
+    ("model", "signature"),
+    [("gemini-3-pro", "skip_thought_signature_validator"), ("gemini-2.5-pro", None)],
+)
+def test_call_of_another_model_gets_a_placeholder_where_signatures_are_demanded(model, signature):
     call = {"id": "toolu_1", "type": "function", "function": {"name": "f", "arguments": ""}}
     request = LLMRequest([{"role": "assistant", "content": None, "tool_calls": [call, call]}])
 
-    body = request_to_wire(request, "m", options={"reasoning": {"signature_placeholder": "skip"}})
+    parts = request_to_wire(request, model)["contents"][0]["parts"]
 
-    assert [p.get("thoughtSignature") for p in body["contents"][0]["parts"]] == ["skip", None]
+    # Of calls made at the same time only the first is signed.
+    assert [p.get("thoughtSignature") for p in parts] == [signature, None]
 
 
 @pytest.mark.parametrize(

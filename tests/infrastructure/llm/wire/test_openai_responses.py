@@ -144,7 +144,9 @@ def test_request_maps_parameters():
         },
     )  # fmt: skip
 
-    assert request_to_wire(request, "m", options={"reasoning": {"summary": "auto"}}) == {
+    assert request_to_wire(
+        request, "m", options={"reasoning": {"request": "reasoning_summary"}}
+    ) == {
         "model": "m",
         "input": [
             {"type": "message", "role": "developer", "content": "D"},
