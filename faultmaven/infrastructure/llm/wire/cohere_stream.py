@@ -88,9 +88,7 @@ class CohereStreamReader(StreamReader[ServerSentEvent]):
         self.ending.tool_calls += 1
         self._calls[body.get("index")] = index
         name = text_in(function, "name")
-        call_id = text_in(call, "id") or content.make_call_id(
-            index, self.ending.response_id, name
-        )
+        call_id = text_in(call, "id") or content.make_call_id(index, self.ending.response_id, name)
         arguments = content.arguments_text(function.get("arguments"))
         yield LLMChunk(tool_calls=[ToolCallDelta.make(index, call_id, name, arguments)])
 
