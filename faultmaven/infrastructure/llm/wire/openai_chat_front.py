@@ -219,7 +219,8 @@ def _messages_from_wire(messages: Any) -> list[LLMMessage]:
             raise _wrong(parameter=where, problem=f"{where} must be an object")
         if message.get("role") not in _ROLES:
             raise _wrong(
-                f"{where}.role", f"{where}.role must be one of {', '.join(sorted(_ROLES))}"
+                parameter=f"{where}.role",
+                problem=f"{where}.role must be one of {', '.join(sorted(_ROLES))}",
             )
         content = message.get("content")
         if content is not None and not isinstance(content, _TEXT_OR_LIST):
