@@ -8,7 +8,6 @@ from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.providers.call import Call
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider, parse_json
 from faultmaven.infrastructure.llm.types import EmbeddingResponse, LLMRequest
-from faultmaven.infrastructure.llm.wire.model_rules import row_for_model
 from faultmaven.infrastructure.llm.wire.openai_chat import request_to_wire, response_from_wire
 from faultmaven.infrastructure.llm.wire.openai_chat_stream import OpenAIChatStreamReader
 from faultmaven.infrastructure.llm.wire.openai_embeddings import embeddings_from_wire
@@ -23,6 +22,7 @@ class OpenAIProvider(HTTPProvider):
     """Any host that speaks OpenAI's chat API; what it does differently is in its row."""
 
     wire_format: ClassVar[str | None] = "openai_chat"
+    takes_cache_marks: ClassVar[bool] = False
 
     def can_forward(self, wire_format: str, body: Mapping[str, Any]) -> bool:
         """Tell whether a client's body may be posted as it is, but for the model's name."""
@@ -41,7 +41,7 @@ class OpenAIProvider(HTTPProvider):
 
     def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
         model = request.model or ""
-        return request_to_wire(request, model, options=row_for_model(self.config.row, model))
+        return request_to_wire(request, model, options=self._rules_for(model).row)
 
     def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
         return self._transform_request(request)
@@ -75,7 +75,8 @@ class OpenAIProvider(HTTPProvider):
 
         async def attempt() -> EmbeddingResponse:
             reply = await self._send("POST", url, call.body, self.config.timeout, None)
-            return embeddings_from_wire(parse_json(reply.body), asked)
+            numbers = described.get("numbers", "float")
+            return embeddings_from_wire(parse_json(reply.body), asked, numbers=numbers)
 
         answer = await self._retried(call, attempt)
         if answer.input_tokens is not None:

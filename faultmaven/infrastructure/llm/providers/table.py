@@ -1796,6 +1796,7 @@ BUILTIN_ROWS: Final[dict[str, dict[str, Any]]] = {
             "tools": True, "parallel_tools": True, "images": True, "reasoning": True,
             "embeddings": True,
         },
+        "embeddings": {"model": "pplx-embed-v1-0.6b", "numbers": "int8"},
         "docs": "https://docs.perplexity.ai",
     },
     "pinstripes": {

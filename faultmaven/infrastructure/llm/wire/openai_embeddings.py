@@ -1,11 +1,12 @@
-"""OpenAI embeddings: vectors as lists of numbers or as base64 of little-endian floats."""
+"""OpenAI embeddings: vectors as lists of numbers or as base64 of little-endian numbers."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import sys
 from array import array
-from typing import Any
+from typing import Any, Final
 
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.types import EmbeddingResponse
@@ -13,12 +14,17 @@ from faultmaven.infrastructure.llm.wire.errors import parse_error_object
 from faultmaven.infrastructure.llm.wire.openai_chat import count, is_error_object, text_or_none
 
 
-def embeddings_from_wire(data: Any, model: str) -> EmbeddingResponse:
+# What base64 holds: the array module's word for a number.
+_NUMBERS: Final = {"float": "f", "int8": "b"}
+
+
+def embeddings_from_wire(data: Any, model: str, *, numbers: str = "float") -> EmbeddingResponse:
     """Read vectors, in the order of the texts.
 
     Args:
         data: the parsed body.
         model: the model asked for, where the body names none.
+        numbers: what base64 text holds, "float" (4 bytes each) or "int8"; lists speak for themselves.
 
     Raises:
         LLMError: the body is an error under a status of success.
@@ -33,19 +39,24 @@ def embeddings_from_wire(data: Any, model: str) -> EmbeddingResponse:
     ordered = sorted(entries, key=lambda entry: entry.get("index", 0))
     usage = data.get("usage") or {}
     return EmbeddingResponse(
-        vectors=[_vector(entry.get("embedding")) for entry in ordered],
+        vectors=[_vector(entry.get("embedding"), _NUMBERS[numbers]) for entry in ordered],
         model=text_or_none(data.get("model")) or model,
-        input_tokens=count(usage.get("prompt_tokens")),
+        # Voyage counts images too, and gives the total alone.
+        input_tokens=count(usage.get("prompt_tokens", usage.get("total_tokens"))),
     )
 
 
-def _vector(value: Any) -> list[float]:
+def _vector(value: Any, typecode: str) -> list[float]:
     if isinstance(value, list) and all(isinstance(n, int | float) for n in value):
         return value
     if isinstance(value, str):
         try:
-            return array("f", base64.b64decode(value, validate=True)).tolist()
+            read = array(typecode, base64.b64decode(value, validate=True))
         except (binascii.Error, ValueError):
-            pass
+            read = None
+        if read is not None:
+            if sys.byteorder == "big":
+                read.byteswap()
+            return [float(number) for number in read]
     msg = "an embedding is neither numbers nor base64"
     raise ResponseFormatError(msg, code="wrong_type")
