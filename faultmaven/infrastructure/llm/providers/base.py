@@ -99,6 +99,7 @@ class BaseLLMProvider(ABC):
         self, config: ProviderConfig | Mapping[str, Any] | None = None, **settings: Any
     ) -> None:
         self.config = make_provider_config(config, settings)
+        self.api_key = self.config.api_key
         self._known_models: dict[str, ModelInfo | None] = {}
 
     @property
@@ -113,6 +114,14 @@ class BaseLLMProvider(ABC):
     @abstractmethod
     def get_supported_models(self) -> list[str]:
         """Give the configured models, the default one first; a new list each time."""
+
+    def get_models(self) -> list[str]:
+        """Give the models that the class knows; one that knows some of itself overrides it."""
+        return list(self.config.models)
+
+    def get_default_model(self) -> str:
+        """Give the model that answers where neither call nor configuration names one, "" for none."""
+        return next(iter(self.config.models or self.get_models()), "")
 
     @abstractmethod
     async def generate(
@@ -232,7 +241,7 @@ class BaseLLMProvider(ABC):
             ConfigurationError: the provider has no embeddings.
         """
         del texts, model
-        msg = f"{self.provider_name} has no embeddings; choose a provider that has, e.g. openai."
+        msg = f"{self.provider_name} has no embeddings; choose another provider for them."
         raise ConfigurationError(msg, provider=self.provider_name, code="no_embeddings")
 
     def calculate_cost(
@@ -279,7 +288,7 @@ class BaseLLMProvider(ABC):
         """Choose the model: the one asked for, else the configured one."""
         if model:
             return self._map_model_name(model)
-        return self.config.models[0] if self.config.models else ""
+        return self.config.models[0] if self.config.models else self.get_default_model()
 
     def _map_model_name(self, unified_model: str) -> str:
         """Translate a name that the caller's house uses; the row's `model_map` says how."""
