@@ -27,11 +27,15 @@ FINGERPRINT = "fp_fake"
 
 
 class OpenAIChat(Dialect):
-    """`POST …/v1/chat/completions`, and Azure's `/openai/deployments/{model}/chat/completions`."""
+    """`POST …/v1/chat/completions`, and Azure's `/openai/deployments/{model}/chat/completions`.
+
+    Writer's `/v1/chat` is the same under a shorter path, DataRobot's ends in a slash.
+    """
 
     name = "openai-chat"
     pattern = re.compile(
-        r"(?:/[^/]+)*/(?:v\d\w*|openai|openai/deployments/(?P<model>[^/]+))/chat/completions"
+        r"(?:/[^/]+)*/(?:(?:v\d\w*|openai|openai/deployments/(?P<model>[^/]+))/chat/completions/?"
+        r"|v1/chat)"
     )
     stream_type = EVENT_STREAM
 
