@@ -1,0 +1,52 @@
+"""`faultmaven serve`: the gateway, in the foreground."""
+
+from __future__ import annotations
+
+import click
+
+from faultmaven.cli.exit_codes import EXIT_FAILED, EXIT_OK
+from faultmaven.cli.output import say, say_error, write
+
+
+@click.command()
+@click.option("--host", help="Address to listen on; 127.0.0.1 if nothing says otherwise.")
+@click.option("--port", type=click.IntRange(0, 65535), help="TCP port, 0 for a free one; 8080.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes, one a core; 1.")
+@click.option("--config", type=click.Path(exists=True, dir_okay=False), help="faultmaven.yaml.")
+@click.option(
+    "--insecure", is_flag=True, default=None, help="Listen beyond loopback without keys."
+)
+@click.option("--check", is_flag=True, help="Check the configuration and end.")
+@click.option("--quiet", is_flag=True, help="Print nothing at the start.")
+def serve(  # click passes the options by name
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    config: str | None,
+    insecure: bool | None,
+    check: bool,
+    quiet: bool,
+) -> int:
+    """Serve OpenAI's and Anthropic's API from all configured providers.
+
+    Gateway keys come from FAULTMAVEN_GATEWAY_KEYS (or FAULTMAVEN_GATEWAY_KEYS_FILE); without one the
+    gateway listens on this machine only.
+    """
+    from faultmaven.gateway.options import GatewayOptions
+    from faultmaven.gateway.run import check_set_up, make_registry, run
+
+    registry = make_registry(config)
+    options = GatewayOptions.of(
+        registry.settings, host=host, port=port, workers=workers, insecure=insecure
+    )
+    if check:
+        problems = check_set_up(registry)
+        for problem in problems:
+            say(problem)
+        write("The configuration is good." if not problems else f"{len(problems)} problem(s).")
+        return EXIT_OK if not problems else EXIT_FAILED
+    try:
+        return run(registry, options, quiet=quiet)
+    except OSError as exc:
+        say_error(f"cannot listen on {options.host}:{options.port}: {exc.strerror or exc}")
+        return EXIT_FAILED

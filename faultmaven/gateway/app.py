@@ -1,0 +1,285 @@
+"""The gateway itself: what it knows, and the way of a request from its path to an answer."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from faultmaven.gateway.answer import Answer
+from faultmaven.gateway.auth import ANYONE, presented_key, unauthorised
+from faultmaven.gateway.faults import Fault
+from faultmaven.gateway.fronts import openai_error
+from faultmaven.gateway.meter import Board, Meter, merged
+from faultmaven.gateway.naming import make_name_table
+from faultmaven.infrastructure.llm import codec, events
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable, Mapping
+
+    from aiohttp.web import BaseRequest
+
+    from faultmaven.gateway.auth import Caller
+    from faultmaven.gateway.options import GatewayOptions
+    from faultmaven.gateway.record import Record
+    from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
+    from faultmaven.infrastructure.llm.router.names import NameTable, Plan
+
+Access = Literal["open", "key", "admin"]
+ErrorBody = Callable[[Fault, str], "dict[str, Any]"]
+
+logger = logging.getLogger("faultmaven.gateway")
+access_logger = logging.getLogger("faultmaven.gateway.access")
+
+_PLANS_KEPT: Final = 1024
+_LOOPBACK: Final = ("127.", "::1", "::ffff:127.")
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request on its way.
+
+    Attributes:
+        request: as it came.
+        request_id: ours, or the client's own if it is a plain word.
+        caller: who makes it.
+        started: `perf_counter` when its head had come.
+        rest: what followed a route's prefix, "" for a whole path.
+    """
+
+    request: BaseRequest
+    request_id: str
+    caller: Caller
+    started: float
+    rest: str = ""
+
+
+Page = Callable[[Visit], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What is served at a path.
+
+    Attributes:
+        pages: by method.
+        access: who may have it: everyone, holders of keys, administrators.
+        error_body: errors in the API of the path.
+    """
+
+    pages: Mapping[str, Page]
+    access: Access = "key"
+    error_body: ErrorBody = openai_error.error_body
+
+
+class Gateway:
+    """Serves requests; `server` brings them.
+
+    Args:
+        registry: the providers.
+        options: how it is set up.
+        board: where the workers' numbers are; None for a single process.
+        worker: which of them this is, from 0.
+
+    Attributes:
+        is_draining: no new work is wanted.
+        idle: set when the last request has ended; None while nobody waits for that.
+        meter: this process's numbers.
+    """
+
+    def __init__(
+        self,
+        registry: ProviderRegistry,
+        options: GatewayOptions,
+        *,
+        board: Board | None = None,
+        worker: int = 0,
+    ) -> None:
+        self.registry = registry
+        self.options = options
+        self.meter = Meter()
+        self.is_draining = False
+        self.idle: asyncio.Event | None = None
+        self._board = board
+        self._worker = worker
+        self._paths: dict[str, Route] = {}
+        self._prefixes: list[tuple[str, Route]] = []
+        self._names: NameTable | None = None
+        self._plans: dict[str, Plan] = {}
+        self._numbers = count(1)
+        self._id_prefix = f"req_{os.urandom(6).hex()}"
+
+    def add_routes(self, routes: Iterable[tuple[str, Route]]) -> None:
+        """Serve further paths; one that ends in `*` is a prefix."""
+        for path, route in routes:
+            if path.endswith("*"):
+                self._prefixes.append((path[:-1], route))
+                self._prefixes.sort(key=lambda entry: -len(entry[0]))
+            else:
+                self._paths[path] = route
+
+    def routes(self) -> dict[str, Route]:
+        """Give every route by its path, prefixes with their `*`."""
+        return self._paths | {f"{prefix}*": route for prefix, route in self._prefixes}
+
+    async def handle(self, request: BaseRequest) -> Answer:
+        """Answer a request; called by the server."""
+        self.meter.in_flight += 1
+        request_id = self._request_id(request.headers)
+        route: Route | None = None
+        try:
+            visit = Visit(request, request_id, ANYONE, perf_counter())
+            route = self._find_route(visit)
+            page = self._admit(route, visit)
+            return await page(visit)
+        except Fault as fault:
+            return self.fault_answer(fault, request_id, route)
+        except (ConnectionError, TimeoutError):
+            # The client has gone while it was answered: there is nobody to tell.
+            return Answer(499, b"", close=True)
+        except Exception:
+            logger.exception("request %s failed", request_id)
+            message = f"The gateway failed; its log has the cause under {request_id}."
+            failed = Fault(500, "internal", "internal_error", message, close=True)
+            return self.fault_answer(failed, request_id, route)
+        finally:
+            self.meter.in_flight -= 1
+            if self.idle is not None and not self.meter.in_flight:
+                self.idle.set()
+
+    def fault_answer(self, fault: Fault, request_id: str, route: Route | None = None) -> Answer:
+        """Make the answer of a fault."""
+        make_body = openai_error.error_body if route is None else route.error_body
+        fields = f"x-request-id: {request_id}\r\n"
+        if fault.status == 401:
+            fields += "www-authenticate: Bearer\r\n"
+        if fault.retry_after_s is not None:
+            fields += f"retry-after: {fault.retry_after_s}\r\n"
+        if fault.attempts is not None:
+            fields += f"x-faultmaven-attempts: {fault.attempts}\r\n"
+        if fault.should_retry is not None:
+            fields += f"x-should-retry: {'true' if fault.should_retry else 'false'}\r\n"
+        body = codec.dumps(make_body(fault, request_id))
+        return Answer(fault.status, body, fields=fields, close=fault.close)
+
+    def plan_for(self, name: str, caller: Caller) -> Plan:
+        """Say who is asked for a model.
+
+        Raises:
+            LLMError: nobody serves it, or not for this caller.
+        """
+        plan = self._plans.get(name)
+        if plan is None:
+            plan = self.names.resolve(name)
+            if len(self._plans) >= _PLANS_KEPT:
+                self._plans.clear()
+            self._plans[name] = plan
+        if caller.models is None and caller.providers is None:
+            return plan
+        return self.names.permitted(plan, name, caller.may_use)
+
+    @property
+    def names(self) -> NameTable:
+        """What models' names mean, as the registry is now."""
+        if self._names is None:
+            self._names = make_name_table(self.registry)
+        return self._names
+
+    def forget_names(self) -> None:
+        """Read the registry's names anew with the next request."""
+        self._names = None
+        self._plans.clear()
+
+    def finish(self, record: Record) -> None:
+        """Count a call to a model that has ended, and tell whoever listens."""
+        record.duration_s = perf_counter() - record.started
+        self.meter.finish(record)
+        if events.has_listeners():
+            events.publish(record.to_event())
+        if access_logger.isEnabledFor(logging.INFO):
+            access_logger.info("%s", _log_line(record))
+
+    def metrics(self) -> bytes:
+        """Give the numbers of all workers in Prometheus' form."""
+        others = self._board.others(self._worker) if self._board is not None else ()
+        return merged(self.meter, others).expose()
+
+    def show_numbers(self) -> None:
+        """Show this worker's numbers to the others."""
+        if self._board is not None:
+            self._board.write(self._worker, self.meter.to_bytes())
+
+    def _find_route(self, visit: Visit) -> Route:
+        path = visit.request.raw_path
+        query = path.find("?")
+        if query >= 0:
+            path = path[:query]
+        route = self._paths.get(path)
+        if route is not None:
+            return route
+        for prefix, route in self._prefixes:
+            if path.startswith(prefix) and len(path) > len(prefix):
+                visit.rest = path[len(prefix) :]
+                return route
+        message = "There is nothing at this path; GET /openapi.json lists what there is."
+        raise Fault(404, "not_found", "not_found", message)
+
+    def _admit(self, route: Route, visit: Visit) -> Page:
+        """Find the page for the method, and see that the caller may have it."""
+        page = route.pages.get(visit.request.method)
+        if page is None:
+            message = f"This path takes {', '.join(sorted(route.pages))}."
+            raise Fault(405, "invalid_request", "method_not_allowed", message)
+        if route.access == "open":
+            return page
+        headers = visit.request.headers
+        caller = self.options.keys.find(presented_key(headers))
+        if route.access == "admin" and not self._is_admin(visit.request, caller):
+            raise unauthorised()
+        if caller is None:
+            if route.access == "key":
+                raise unauthorised()
+            caller = ANYONE
+        visit.caller = caller
+        return page
+
+    def _is_admin(self, request: BaseRequest, caller: Caller | None) -> bool:
+        """Tell whether a request may see what is not for clients: by its key, or from this machine."""
+        if caller is not None and caller.admin:
+            return True
+        return not self.options.keys.has_admin and (request.remote or "").startswith(_LOOPBACK)
+
+    def _request_id(self, headers: Mapping[str, str]) -> str:
+        given = headers.get("x-request-id")
+        if given is not None and len(given) <= 128 and given.isascii() and _is_word(given):
+            return given
+        return f"{self._id_prefix}{next(self._numbers):x}"
+
+
+def _is_word(text: str) -> bool:
+    return text.replace("-", "").replace("_", "").replace(".", "").isalnum()
+
+
+def _log_line(record: Record) -> str:
+    usage = record.usage
+    line = {
+        "event": "request",
+        "request_id": record.request_id,
+        "front": record.front,
+        "caller": record.caller,
+        "provider": record.provider,
+        "model": record.model,
+        "status": record.status,
+        "outcome": record.outcome,
+        "attempts": record.attempts,
+        "duration_ms": round(record.duration_s * 1000),
+        "input_tokens": usage.input_tokens if usage else None,
+        "output_tokens": usage.output_tokens if usage else None,
+        "cost_usd": record.cost_usd,
+    }
+    return codec.dumps(line).decode()

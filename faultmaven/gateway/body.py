@@ -1,0 +1,150 @@
+"""Bodies of requests: read within bounds of size and time, and parsed strictly."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
+
+from faultmaven.gateway.faults import Fault, invalid
+from faultmaven.infrastructure.llm import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp.web import BaseRequest
+
+BODY_TIMEOUT_S: Final = 30.0
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+MAX_DEPTH: Final = 64
+
+
+async def read_body(request: BaseRequest, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Give the whole body.
+
+    Raises:
+        Fault: it is too large, too slow, compressed, or broken.
+    """
+    headers = request.headers
+    if "Content-Encoding" in headers and headers["Content-Encoding"].lower() != "identity":
+        message = "Compressed requests are not accepted: send the body as it is."
+        raise Fault(415, "invalid_request", "unsupported_encoding", message, close=True)
+    content = request.content
+    if content.is_eof() and content.total_bytes <= limit_bytes:
+        return content.read_nowait()
+    length = request.content_length
+    if length is not None and length > limit_bytes:
+        raise _too_large(limit_bytes)
+    if headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while data := await content.readany():
+                parts.append(data)
+                size += len(data)
+                if size > limit_bytes:
+                    raise _too_large(limit_bytes)
+    except TimeoutError:
+        message = f"The request's body did not come within {BODY_TIMEOUT_S:g} s."
+        raise Fault(408, "timeout", "request_timeout", message, close=True) from None
+    except (RequestPayloadError, HttpProcessingError):
+        message = "The request's body is not valid HTTP."
+        raise Fault(400, "invalid_request", "malformed_body", message, close=True) from None
+    return b"".join(parts)
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """Parse a body that must be one JSON object.
+
+    Raises:
+        Fault: it is not strict JSON, has a key twice, or is something else.
+    """
+    try:
+        data = codec.loads(raw)
+        again = codec.dumps(data)
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise invalid(_explained(raw, exc), code="invalid_json") from None
+    if type(data) is not dict:
+        msg = "The body must be a JSON object."
+        raise invalid(msg, code="invalid_json")
+    # Each key and string has two quotes: as many go out as came in, unless a key was dropped for a
+    # later one of the same name (or a quote was written as \u0022).
+    if raw.count(b'"') != again.count(b'"') or b"\\u0022" in raw:
+        _check_slowly(raw)
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
+        _check_depth(data)
+    return data
+
+
+def _check_slowly(raw: bytes) -> None:
+    import json
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            names = [name for name, _ in pairs]
+            double = next(name for name in names if names.count(name) > 1)
+            msg = f"The key {double[:80]!r} is there twice."
+            raise invalid(msg, code="duplicate_key")
+        return found
+
+    try:
+        json.loads(raw, object_pairs_hook=once)
+    except RecursionError:
+        msg = "The body is nested too deep."
+        raise invalid(msg, code="invalid_json") from None
+    except ValueError as exc:
+        raise invalid(_explained(raw, exc), code="invalid_json") from None
+
+
+def _check_depth(data: Any) -> None:
+    """Refuse what is nested deeper than any request is."""
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if type(value) is dict else value)
+            if type(inner) in (dict, list)
+        ]
+        if not level:
+            return
+    message = f"The body is nested deeper than {MAX_DEPTH} levels."
+    raise invalid(message, code="invalid_json")
+
+
+def _explained(raw: bytes, exc: Exception) -> str:
+    if not raw.strip():
+        return "The body is empty; a JSON object is expected."
+    place = getattr(exc, "pos", None)
+    where = f" (at character {place})" if isinstance(place, int) else ""
+    what = str(getattr(exc, "msg", "")) or "it is nested too deep or holds what JSON cannot"
+    return f"The body is not valid JSON{where}: {what.partition(':')[0]}."
+
+
+def timeout_of(headers: Mapping[str, str]) -> float | None:
+    """Read `x-request-timeout`: seconds for the whole call; None where it is not sent.
+
+    Raises:
+        Fault: it is not a number of seconds.
+    """
+    text = headers.get("x-request-timeout")
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86400:
+        message = "x-request-timeout must be a number of seconds above 0."
+        raise invalid(message, "x-request-timeout")
+    return seconds
+
+
+def _too_large(limit_bytes: int) -> Fault:
+    message = f"The body is larger than {limit_bytes} bytes."
+    return Fault(413, "too_large", "request_too_large", message, close=True)

@@ -1,0 +1,274 @@
+"""A call to a model: plan, lanes, fallback, and the client's answer, whole or streamed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from faultmaven.gateway.answer import Answer, StreamedAnswer
+from faultmaven.gateway.body import parse_object, read_body, timeout_of
+from faultmaven.gateway.faults import Fault, fault_of
+from faultmaven.gateway.record import Record
+from faultmaven.gateway.relay import open_relay, relay_whole
+from faultmaven.gateway.translate import open_translation, translate_whole
+from faultmaven.infrastructure.llm.errors import (
+    AllProvidersFailedError,
+    ContentFilterError,
+    InvalidRequestError,
+    LLMConnectionError,
+    LLMError,
+    LLMTimeoutError,
+    ServerError,
+    StreamInterruptedError,
+)
+from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.gateway.front import Ask, FrontEnd
+    from faultmaven.gateway.opened import Opened, Whole
+    from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
+    from faultmaven.infrastructure.llm.router.names import Plan, Target
+    from faultmaven.infrastructure.llm.types import Route
+
+    Found = TypeVar("Found", "Whole", "Opened")
+
+logger = logging.getLogger("faultmaven.gateway")
+
+_BYTES_PER_TOKEN: Final = 4
+
+
+class ModelCall:
+    """Serves one front end's path.
+
+    Args:
+        gateway: what knows the providers.
+        front: the API.
+    """
+
+    def __init__(self, gateway: Gateway, front: FrontEnd) -> None:
+        self._gateway = gateway
+        self._front = front
+
+    async def __call__(self, visit: Visit) -> Answer:
+        """Answer a request."""
+        gateway, front = self._gateway, self._front
+        record = Record(visit.request_id, front.name, visit.caller.name, visit.started)
+        try:
+            raw = await read_body(visit.request, gateway.options.max_body_bytes)
+            ask = front.read(parse_object(raw))
+            ask.request_id = visit.request_id
+            record.streamed = ask.stream
+            plan = gateway.plan_for(ask.model, visit.caller)
+            deadline = self._deadline(visit)
+            serve = self._serve_stream if ask.stream else self._serve_whole
+            return await serve(visit, ask, plan, deadline, record)
+        except asyncio.CancelledError:
+            record.outcome, record.status = "cancelled", 499
+            raise
+        except ConnectionError:
+            record.outcome, record.status = "cancelled", 499
+            raise
+        except Fault as fault:
+            record.outcome, record.status, record.code = fault.kind, fault.status, fault.code
+            raise
+        except LLMError as error:
+            raise self._told(error, record) from error
+        finally:
+            gateway.finish(record)
+
+    def _deadline(self, visit: Visit) -> float | None:
+        seconds = timeout_of(visit.request.headers)
+        if seconds is None:
+            seconds = self._gateway.options.request_timeout_s
+        return None if seconds is None else time.monotonic() + seconds
+
+    def _told(self, error: LLMError, record: Record) -> Fault:
+        fault = fault_of(error)
+        record.outcome, record.status, record.code = type(error).__name__, fault.status, fault.code
+        fault.attempts = record.attempts
+        return fault
+
+    async def _serve_whole(
+        self, _visit: Visit, ask: Ask, plan: Plan, deadline: float | None, record: Record
+    ) -> Answer:
+        async def ask_one(provider: BaseLLMProvider, target: Target) -> Whole:
+            front = self._front
+            if isinstance(provider, HTTPProvider) and _relays(front, provider, ask):
+                return await relay_whole(front, provider, ask, target.model, deadline)
+            return await translate_whole(front, provider, ask, target.model, _left_s(deadline))
+
+        provider, whole = await self._first_good(plan, deadline, record, ask_one)
+        self._account(provider, whole, record)
+        return Answer(200, whole.body, fields=_fields(record, whole.route))
+
+    async def _serve_stream(
+        self, visit: Visit, ask: Ask, plan: Plan, deadline: float | None, record: Record
+    ) -> Answer:
+        async def ask_one(provider: BaseLLMProvider, target: Target) -> Opened:
+            front = self._front
+            if isinstance(provider, HTTPProvider) and _relays(front, provider, ask):
+                return await open_relay(front, provider, ask, target.model, deadline)
+            return await open_translation(front, provider, ask, target.model, _left_s(deadline))
+
+        provider, opened = await self._first_good(plan, deadline, record, ask_one)
+        record.note_first()
+        answer = Answer(200, b"")
+        writer = StreamedAnswer(visit.request, answer, _fields(record, opened.route))
+        try:
+            await _pump(opened, writer)
+            if opened.error is not None:
+                self._break_off(opened.error, writer, record)
+        except asyncio.CancelledError:
+            self._cut_short(writer)
+            raise
+        except ConnectionError:
+            raise
+        except Exception:
+            # The head has gone out: all that is left is to end the stream as an error.
+            logger.exception("request %s failed in its stream", record.request_id)
+            self._break_off(ServerError("the gateway failed", code="internal"), writer, record)
+        finally:
+            self._account(provider, opened, record)
+            await opened.close()
+        return answer
+
+    async def _first_good(
+        self,
+        plan: Plan,
+        deadline: float | None,
+        record: Record,
+        ask_one: Callable[[BaseLLMProvider, Target], Awaitable[Found]],
+    ) -> tuple[BaseLLMProvider, Found]:
+        """Ask the targets in order until one answers.
+
+        Raises:
+            LLMError: none did, or the request itself is wrong.
+        """
+        errors: list[LLMError] = []
+        for target in plan.targets:
+            record.provider, record.model = target.provider, target.model or ""
+            record.rule = "fallback" if errors else plan.rule
+            try:
+                provider = self._gateway.registry.get_provider(target.provider)
+                found = await ask_one(provider, target)
+            except LLMError as error:
+                errors.append(error)
+                record.attempts += len(error.attempts)
+                is_over = deadline is not None and time.monotonic() >= deadline
+                if is_over or isinstance(error, InvalidRequestError | ContentFilterError):
+                    break
+            else:
+                record.model = found.model
+                record.attempts += len(found.route.attempts) or 1
+                return provider, found
+        raise _together(errors)
+
+    def _account(self, provider: BaseLLMProvider, found: Whole | Opened, record: Record) -> None:
+        """Note tokens and money."""
+        usage = record.usage = found.usage
+        record.estimated = found.estimated
+        if usage is None:
+            return
+        record.cost_usd = provider.calculate_cost(
+            found.model,
+            usage.input_tokens or 0,
+            usage.output_tokens or 0,
+            cache_read_tokens=usage.cache_read_tokens or 0,
+            cache_write_tokens=usage.cache_write_tokens or 0,
+        )
+
+    def _break_off(self, error: LLMError, writer: StreamedAnswer, record: Record) -> None:
+        """Tell the client within the stream that the answer ends here."""
+        if isinstance(error, LLMConnectionError):
+            error = StreamInterruptedError(
+                f"the stream broke off: {error.message}", code="stream_incomplete"
+            )
+        fault = fault_of(error)
+        is_broken = isinstance(error, StreamInterruptedError)
+        record.outcome = "incomplete" if is_broken else type(error).__name__
+        record.code = fault.code
+        writer.write(self._front.error_event(fault, record.request_id), last=True)
+
+    def _cut_short(self, writer: StreamedAnswer) -> None:
+        """End a stream because the gateway ends; a client that has gone is told nothing."""
+        if not self._gateway.is_draining:
+            return
+        error = ServerError("the gateway is shutting down", code="shutting_down")
+        event = self._front.error_event(fault_of(error), "")
+        try:
+            writer.write(event, last=True)
+        except ConnectionError:
+            return
+
+
+async def _pump(opened: Opened, writer: StreamedAnswer) -> None:
+    """Write a stream as it comes, as fast as the client takes it."""
+    data = opened.first
+    while True:
+        is_last = opened.is_over and opened.error is None
+        if data or is_last:
+            writer.write(data, last=is_last)
+        if opened.is_over:
+            return
+        if writer.is_paused:
+            await writer.drain()
+        data = await opened.next()
+
+
+def _relays(front: FrontEnd, provider: HTTPProvider, ask: Ask) -> bool:
+    return front.wire_format is not None and provider.can_forward(front.wire_format, ask.body)
+
+
+def _left_s(deadline: float | None) -> float | None:
+    """Give the seconds until the deadline.
+
+    Raises:
+        LLMTimeoutError: it has passed.
+    """
+    if deadline is None:
+        return None
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        msg = "the request's deadline has passed"
+        raise LLMTimeoutError(msg, code="deadline_exceeded")
+    return left_s
+
+
+def _together(errors: list[LLMError]) -> LLMError:
+    if len(errors) == 1:
+        return errors[0]
+    told = " ".join(f"({place}) {error.message}" for place, error in enumerate(errors, 1))
+    return AllProvidersFailedError(
+        f"All {len(errors)} providers failed: {told}",
+        attempts=tuple(attempt for error in errors for attempt in error.attempts),
+        errors=tuple(errors),
+        code="all_providers_failed",
+    )
+
+
+def _fields(record: Record, route: Route) -> str:
+    """Give the header lines of an answer."""
+    fields = (
+        f"x-request-id: {record.request_id}\r\n"
+        f"x-faultmaven-provider: {record.provider}\r\n"
+        f"x-faultmaven-model: {_token(record.model)}\r\n"
+        f"x-faultmaven-route: {record.rule}\r\n"
+        f"x-faultmaven-attempts: {record.attempts}\r\n"
+    )
+    if record.cost_usd is not None:
+        fields += f"x-faultmaven-cost-usd: {record.cost_usd:.8f}\r\n"
+    if route.unsupported:
+        fields += f"x-faultmaven-unsupported: {_token('; '.join(route.unsupported))}\r\n"
+    return fields
+
+
+def _token(text: str) -> str:
+    """Make text fit for a header."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)

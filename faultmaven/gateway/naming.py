@@ -1,0 +1,59 @@
+"""The registry, as the router's table of names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from faultmaven.infrastructure.llm.catalog import Catalog
+from faultmaven.infrastructure.llm.errors import ConfigurationError
+from faultmaven.infrastructure.llm.router.names import NameTable, known_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
+
+
+def make_name_table(registry: ProviderRegistry) -> NameTable:
+    """Gather what names mean: the rows, the file's aliases and routes, the catalog."""
+    settings = registry.settings
+    aliases: dict[str, str] = {}
+    open_ended = set()
+    catalog = Catalog()
+    models = {name: _models_of(registry, name) for name in registry.get_available_providers()}
+    for name in registry.get_all_provider_names():
+        row = _row(registry, name)
+        for alias in row.get("aliases") or ():
+            aliases.setdefault(alias, name)
+        if name in models and (row.get("local") or not catalog.list(name)):
+            open_ended.add(name)
+    sections = settings.file.data if settings.file else {}
+    names: Mapping[str, Any] = sections.get("models") or {}
+    routes: Mapping[str, Any] = sections.get("routes") or {}
+    return NameTable(
+        rows=known_rows(registry.get_all_provider_names(), aliases),
+        models=models,
+        default=registry.resolve_name(settings.chat_provider),
+        fallbacks=() if settings.strict_provider_mode else settings.fallback_providers,
+        chains={} if settings.strict_provider_mode else sections.get("fallback_chains") or {},
+        aliases=names.get("aliases") or {},
+        groups=names.get("groups") or {},
+        exact=routes.get("exact") or {},
+        patterns=routes.get("patterns") or (),
+        open_ended=frozenset(open_ended),
+        catalog=catalog,
+    )
+
+
+def _models_of(registry: ProviderRegistry, name: str) -> list[str]:
+    try:
+        return registry.get_provider(name).get_supported_models()
+    except ConfigurationError:
+        return []
+
+
+def _row(registry: ProviderRegistry, name: str) -> Mapping[str, Any]:
+    try:
+        return registry.get_row(name)
+    except ConfigurationError:
+        return {}

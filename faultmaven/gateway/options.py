@@ -1,0 +1,95 @@
+"""How the server is set up: the command line, above the file's `gateway` section, above the defaults."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from faultmaven.gateway.auth import KeyRing
+from faultmaven.gateway.body import MAX_BODY_BYTES
+from faultmaven.infrastructure.llm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from faultmaven.config.settings import Settings
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """The server's settings.
+
+    Attributes:
+        host: the address to listen on.
+        port: 0 takes a free one.
+        workers: how many processes.
+        max_body_bytes: of a request.
+        request_timeout_s: for a whole request, tries and fallbacks included; None for no bound but
+            the providers' own.
+        drain_s: what running requests have when the server ends.
+        keepalive_s: how long an idle connection of a client is kept.
+        insecure: listen beyond this machine without keys.
+        keys: who may come in.
+    """
+
+    keys: KeyRing
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    workers: int = 1
+    max_body_bytes: int = MAX_BODY_BYTES
+    request_timeout_s: float | None = None
+    drain_s: float = 30.0
+    keepalive_s: float = 75.0
+    insecure: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, **given: Any) -> Self:
+        """Make the options that are in force.
+
+        Args:
+            settings: the environment and the file.
+            **given: what the command line says; None is not said.
+
+        Raises:
+            ConfigurationError: a key is no key, or the address needs one.
+        """
+        section = dict(settings.file.section("gateway")) if settings.file else {}
+        admin_keys = section.pop("admin_keys", ())
+        known = {name: value for name, value in section.items() if name in _FROM_FILE}
+        chosen = known | {name: value for name, value in given.items() if value is not None}
+        chosen.setdefault("request_timeout_s", settings.llm_request_timeout)
+        listed = settings.file.data.get("keys", []) if settings.file else []
+        keys = KeyRing(settings.faultmaven_gateway_keys, admin_keys, listed)
+        options = cls(keys=keys, **chosen)
+        options.check()
+        return options
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    def check(self) -> None:
+        """See to it that strangers cannot spend the owner's money.
+
+        Raises:
+            ConfigurationError: the address can be reached from outside and there is no key.
+        """
+        if not self.keys and not self.is_loopback and not self.insecure:
+            msg = (
+                f"{self.host} can be reached from other machines and no gateway key is set: "
+                "set FAULTMAVEN_GATEWAY_KEYS, or listen on 127.0.0.1, or say --insecure."
+            )
+            raise ConfigurationError(msg, code="gateway_without_key")
+
+
+_FROM_FILE = frozenset(
+    {"host", "port", "workers", "max_body_bytes", "request_timeout_s", "drain_s", "insecure"}
+)

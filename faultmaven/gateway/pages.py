@@ -1,0 +1,79 @@
+"""The pages that are no API: health, metrics, models, and the front door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from faultmaven import __version__
+from faultmaven.gateway.answer import Answer
+from faultmaven.gateway.app import Route
+from faultmaven.gateway.faults import Fault
+from faultmaven.infrastructure.llm import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from faultmaven.gateway.app import Gateway, Visit
+
+PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Pages:
+    """Serves the pages of a gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def routes(self) -> Iterable[tuple[str, Route]]:
+        """Give the paths."""
+        yield "/", _open(self.home)
+        yield "/health/live", _open(self.live)
+        yield "/health/ready", _open(self.ready)
+        yield "/health/providers", Route({"GET": self.providers}, access="admin")
+        yield "/metrics", Route({"GET": self.metrics}, access="admin")
+
+    async def home(self, visit: Visit) -> Answer:
+        """Say what this is; some clients ask before they call."""
+        return json_answer({"service": "faultmaven", "version": __version__}, visit)
+
+    async def live(self, visit: Visit) -> Answer:
+        """Say that the process answers."""
+        return json_answer({"status": "ok"}, visit)
+
+    async def ready(self, visit: Visit) -> Answer:
+        """Say whether new work is welcome."""
+        if self._gateway.is_draining:
+            return json_answer({"status": "draining"}, visit, status=503)
+        return json_answer({"status": "ok"}, visit)
+
+    async def providers(self, visit: Visit) -> Answer:
+        """Say of every configured provider whether it has all it needs."""
+        registry = self._gateway.registry
+        available = registry.get_available_providers()
+        listed = [
+            {"name": name, "models": self._gateway.names.models.get(name, [])}
+            for name in available
+        ]
+        return json_answer({"providers": listed}, visit)
+
+    async def metrics(self, visit: Visit) -> Answer:
+        """Give the numbers of all workers."""
+        try:
+            return Answer(200, self._gateway.metrics(), PROMETHEUS, id_field(visit))
+        except ModuleNotFoundError:
+            message = "Metrics need prometheus-client: pip install 'faultmaven[gateway]'."
+            raise Fault(501, "internal", "metrics_unavailable", message) from None
+
+
+def json_answer(value: Any, visit: Visit, *, status: int = 200, fields: str = "") -> Answer:
+    """Make an answer of a JSON value."""
+    return Answer(status, codec.dumps(value), fields=fields + id_field(visit))
+
+
+def id_field(visit: Visit) -> str:
+    """Give the header line with the request's id."""
+    return f"x-request-id: {visit.request_id}\r\n"
+
+
+def _open(page: Any) -> Route:
+    return Route({"GET": page, "HEAD": page}, access="open")

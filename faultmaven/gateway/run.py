@@ -1,0 +1,168 @@
+"""Starting the gateway: the event loop, one process or several, and the words at the start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from faultmaven.config.settings import load_settings
+from faultmaven.gateway.app import Gateway
+from faultmaven.gateway.meter import Board
+from faultmaven.gateway.server import bind, serve
+from faultmaven.gateway.table import add_all
+from faultmaven.infrastructure.llm.errors import ConfigurationError
+from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry, get_registry
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Coroutine
+    from multiprocessing.process import BaseProcess
+
+    from faultmaven.gateway.options import GatewayOptions
+
+RESTART_PAUSE_S = 0.5
+
+
+def make_registry(config: str | None) -> ProviderRegistry:
+    """Give the registry, of another configuration file than the usual one if one is named.
+
+    Raises:
+        ConfigurationError: the configuration cannot be used.
+    """
+    if config is None:
+        return get_registry()
+    return ProviderRegistry(load_settings(faultmaven_config=config))
+
+
+def check_set_up(registry: ProviderRegistry) -> list[str]:
+    """Say what would keep the gateway from answering: one sentence each."""
+    problems = []
+    status = registry.get_provider_status()
+    problems += [f"{name}: {row['problem']}" for name, row in status.items() if row["problem"]]
+    try:
+        names = registry.get_fallback_chain()
+    except ConfigurationError as error:
+        return [*problems, error.message]
+    for name in names:
+        if not status[name]["configured"]:
+            missing = ", ".join(status[name]["missing"]) or status[name]["status_reason"]
+            problems.append(f"{name} is not configured: {missing or 'it is not available'}.")
+    return problems
+
+
+def make_gateway(
+    registry: ProviderRegistry,
+    options: GatewayOptions,
+    *,
+    board: Board | None = None,
+    worker: int = 0,
+) -> Gateway:
+    """Make a gateway with all of its paths."""
+    gateway = Gateway(registry, options, board=board, worker=worker)
+    add_all(gateway)
+    return gateway
+
+
+def run(registry: ProviderRegistry, options: GatewayOptions, *, quiet: bool = False) -> int:
+    """Serve until a signal; give the exit code.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    if options.workers > 1:
+        return _run_workers(registry, options, quiet=quiet)
+    gateway = make_gateway(registry, options)
+    sock = bind(options.host, options.port)
+    _run_loop(serve(gateway, sock, None if quiet else _greeter(gateway)))
+    return 0
+
+
+def _run_loop(main: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def _greeter(gateway: Gateway) -> Callable[[int], None]:
+    def greet(port: int) -> None:
+        from faultmaven.gateway.banner import make_banner
+
+        sys.stderr.write(make_banner(gateway, port))
+        sys.stderr.flush()
+
+    return greet
+
+
+def _run_workers(registry: ProviderRegistry, options: GatewayOptions, *, quiet: bool) -> int:
+    """Start the workers, keep their number, and end them when told to.
+
+    Each has its own listening socket on the same port; the kernel deals connections out.
+    """
+    board = Board(options.workers)
+    keeper = bind(options.host, options.port, shared=True)  # holds the port, never listens
+    host, port = keeper.getsockname()[:2]
+    context = multiprocessing.get_context("fork")
+
+    def start(worker: int) -> BaseProcess:
+        sock = bind(host, port, shared=True)
+        process = context.Process(
+            target=_work, args=(registry, options, board, worker, sock), name=f"worker-{worker}"
+        )
+        process.start()
+        sock.close()
+        return process
+
+    workers = {worker: start(worker) for worker in range(options.workers)}
+    if not quiet:
+        _greeter(make_gateway(registry, options))(port)
+    ended = _wait_for_signal(workers, start)
+    for process in workers.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid or 0, ended)
+    for process in workers.values():
+        process.join(options.drain_s + 10)
+        if process.is_alive():
+            process.kill()
+    keeper.close()
+    return 0
+
+
+def _wait_for_signal(
+    workers: dict[int, BaseProcess], start: Callable[[int], BaseProcess]
+) -> signal.Signals:
+    """Wait for SIGTERM or SIGINT; a worker that dies is started anew."""
+    wanted = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    while True:
+        found = signal.sigtimedwait(wanted, 1.0)
+        if found is not None and found.si_signo != signal.SIGCHLD:
+            return signal.SIGTERM
+        for worker, process in list(workers.items()):
+            if not process.is_alive():
+                process.join()
+                workers[worker] = start(worker)
+
+
+def _work(
+    registry: ProviderRegistry,
+    options: GatewayOptions,
+    board: Board,
+    worker: int,
+    sock: socket.socket,
+) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
+    gateway = make_gateway(registry, options, board=board, worker=worker)
+    earlier = board.read(worker)
+    if earlier is not None:
+        gateway.meter.merge(earlier)
+        gateway.meter.in_flight = 0
+    _run_loop(serve(gateway, sock))

@@ -1,0 +1,222 @@
+"""What listens: aiohttp's HTTP server without its application layer, and the life of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp.web import BaseRequest, Server
+from aiohttp.web_protocol import RequestHandler
+from typing_extensions import override
+
+from faultmaven.gateway.faults import Fault
+from faultmaven.infrastructure.llm.secret import install_log_redaction
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http_parser import RawRequestMessage
+    from aiohttp.streams import StreamReader
+
+    from faultmaven.gateway.app import Gateway
+
+logger = logging.getLogger("faultmaven.gateway")
+
+HEADER_TIMEOUT_S: Final = 15.0
+MAX_FIELD_BYTES: Final = 8 * 1024
+MAX_FIELDS: Final = 128
+SHOW_NUMBERS_S: Final = 0.5
+BACKLOG: Final = 2048
+
+
+class _Protocol(RequestHandler):
+    """One client's connection; what is no HTTP is refused in JSON and never logged."""
+
+    __slots__ = ()
+
+    @override
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> Any:
+        """Answer what could not be handled; the bytes that were sent stay unsaid."""
+        server = self._manager
+        assert isinstance(server, _Server)
+        if status == 500:
+            logger.error("a request failed", exc_info=exc)
+        fault = _REFUSALS.get(type(exc).__name__, _MALFORMED) if status == 400 else _FAILED
+        return server.gateway.fault_answer(fault, "")
+
+
+class _Server(Server):
+    """Makes the protocols, each of which brings its requests to the gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self._options: dict[str, Any] = {
+            "keepalive_timeout": gateway.options.keepalive_s,
+            "access_log": None,
+            "max_field_size": MAX_FIELD_BYTES,
+            "max_line_size": MAX_FIELD_BYTES,
+            "max_headers": MAX_FIELDS,
+            "lingering_time": 2.0,
+            "auto_decompress": False,
+        }
+        super().__init__(
+            gateway.handle,  # type: ignore[arg-type]  # an Answer has all that is asked of a response
+            handler_cancellation=True,
+            request_factory=self._make_request,
+        )
+
+    @override
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._options)
+
+    @override
+    def _make_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> BaseRequest:
+        return BaseRequest(message, payload, protocol, writer, task, self._loop)
+
+
+class GatewayServer:
+    """A gateway that listens.
+
+    Args:
+        gateway: what answers.
+        sock: a bound socket; None binds the options' address.
+    """
+
+    def __init__(self, gateway: Gateway, sock: socket.socket | None = None) -> None:
+        self._gateway = gateway
+        self._socket = sock
+        self._server: asyncio.Server | None = None
+        self._front: _Server | None = None
+        self._ticker: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        install_log_redaction()
+        loop = asyncio.get_running_loop()
+        self._front = _Server(self._gateway)
+        options = self._gateway.options
+        sock = self._socket or bind(options.host, options.port)
+        self._server = await loop.create_server(self._front, sock=sock, backlog=BACKLOG)
+        self._ticker = asyncio.create_task(self._show_numbers())
+
+    async def stop(self, drain_s: float = 0.0) -> None:
+        """Stop listening, let running requests end, then end them."""
+        assert self._server is not None
+        assert self._front is not None
+        self._gateway.is_draining = True
+        self._server.close()
+        self._front.pre_shutdown()
+        await self._wait_idle(drain_s)
+        await self._front.shutdown(0.5)
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._gateway.show_numbers()
+        await self._gateway.registry.close()
+
+    async def _wait_idle(self, drain_s: float) -> None:
+        self._gateway.idle = idle = asyncio.Event()
+        if not self._gateway.meter.in_flight:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(idle.wait(), drain_s)
+
+    async def _show_numbers(self) -> None:
+        while True:
+            await asyncio.sleep(SHOW_NUMBERS_S)
+            self._gateway.show_numbers()
+
+
+async def serve(gateway: Gateway, sock: socket.socket | None, ready: Any = None) -> None:
+    """Listen until SIGTERM or SIGINT, then drain; a second signal ends at once.
+
+    Args:
+        gateway: what answers.
+        sock: a bound socket, None to bind the options' address.
+        ready: called with the port once it listens.
+    """
+    server = GatewayServer(gateway, sock)
+    await server.start()
+    stopping = asyncio.Event()
+    forced = asyncio.Event()
+
+    def on_signal() -> None:
+        (forced if stopping.is_set() else stopping).set()
+
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, on_signal)
+    if ready is not None:
+        ready(server.port)
+    await stopping.wait()
+    draining = asyncio.create_task(server.stop(gateway.options.drain_s))
+    forcing = asyncio.create_task(forced.wait())
+    await asyncio.wait({draining, forcing}, return_when=asyncio.FIRST_COMPLETED)
+    forcing.cancel()
+    if not draining.done():
+        draining.cancel()
+        await server.stop()
+    else:
+        await draining
+
+
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Bind an address.
+
+    Args:
+        host: a name or an address.
+        port: 0 takes a free one.
+        shared: whether other processes may bind it too.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    family, _, _, _, address = socket.getaddrinfo(
+        host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+_MALFORMED: Final = Fault(
+    400, "invalid_request", "malformed_http", "The request is not valid HTTP/1.1.", close=True
+)
+_TOO_LONG: Final = Fault(
+    431, "invalid_request", "header_too_large", "A header or the path is too long.", close=True
+)
+_FAILED: Final = Fault(500, "internal", "internal_error", "The gateway failed.", close=True)
+_REFUSALS: Final = {"LineTooLong": _TOO_LONG}

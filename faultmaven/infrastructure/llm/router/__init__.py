@@ -1,0 +1,1 @@
+"""Who answers a request: pure rules over names; nothing here asks anybody."""
