@@ -42,6 +42,7 @@ from faultmaven.infrastructure.llm.types import (
     Usage,
 )
 from faultmaven.infrastructure.llm.wire.errors import parse_error
+from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -243,6 +244,16 @@ class BaseLLMProvider(ABC):
         del texts, model
         msg = f"{self.provider_name} has no embeddings; choose another provider for them."
         raise ConfigurationError(msg, provider=self.provider_name, code="no_embeddings")
+
+    async def count_tokens(self, request: LLMRequest) -> int:
+        """Count the tokens of a request's prompt, tools and images included.
+
+        An estimate of ours where the provider has nothing that counts; nothing is billed.
+
+        Raises:
+            LLMError: the provider was asked, and failed.
+        """
+        return estimate_prompt_tokens(request)
 
     def calculate_cost(
         self,

@@ -140,11 +140,12 @@ class HTTPProvider(BaseLLMProvider):
 
     def is_available(self) -> bool:
         """Tell whether address, model and (where one is needed) key are there."""
-        return bool(self.config.base_url) and bool(self.config.models) and self._has_key()
+        return bool(self.config.base_url) and bool(self.get_supported_models()) and self._has_key()
 
     def get_supported_models(self) -> list[str]:
-        """Give the configured models, the default one first."""
-        return list(self.config.models)
+        """Give the configured models, then those that the class knows; the default one first."""
+        names = [*self.config.models, self.get_default_model(), *self.get_models()]
+        return list(dict.fromkeys(filter(None, names)))
 
     async def generate(
         self,
