@@ -67,7 +67,8 @@ class Settings:
 
     def __init__(self, **explicit: object) -> None:
         given = {name.upper(): _to_text(value) for name, value in explicit.items()}
-        environment = Layer("environment", dict(os.environ), {})
+        # Live: a key that is set later serves the next provider that is built.
+        environment = Layer("environment", os.environ, {})
         self._layers: list[Layer] = [Layer("argument", given, {}), environment]
         self._prefixes: tuple[str, ...] = ("",)
         self._file_values: dict[str, str] = {}
