@@ -7,6 +7,7 @@ streaming, request objects, error wrapping, cost and clean-up.  A provider that 
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 import time
@@ -15,6 +16,7 @@ from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Self
 
 from faultmaven.infrastructure.llm.catalog import get_catalog
@@ -45,7 +47,7 @@ from faultmaven.infrastructure.llm.wire.errors import parse_error
 from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from faultmaven.infrastructure.llm.catalog import ModelInfo
@@ -95,6 +97,12 @@ class BaseLLMProvider(ABC):
     Raises:
         ConfigurationError: a setting has an unknown name.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = vars(cls).get("calculate_cost")
+        if inspect.isfunction(own):
+            cls.calculate_cost = _with_cache_counts(own)  # type: ignore[method-assign]
 
     def __init__(
         self, config: ProviderConfig | Mapping[str, Any] | None = None, **settings: Any
@@ -266,6 +274,8 @@ class BaseLLMProvider(ABC):
     ) -> float | None:
         """Price a call in US dollars; None where a price is not known, 0.0 for local models.
 
+        A class that prices by the two counts alone may override it with the first three arguments.
+
         Args:
             model: the provider's name for the model.
             input_tokens: the whole prompt, cached tokens included.
@@ -402,6 +412,21 @@ def elapsed_ms(started: float) -> int:
 
 
 _SETTINGS = {f.name for f in fields(ProviderConfig)}
+
+
+def _with_cache_counts(price: Callable[..., float | None]) -> Callable[..., float | None]:
+    """Let a price function that knows two counts be called with the cache's counts as well."""
+    parameters = inspect.signature(price).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD or p.name == "cache_read_tokens" for p in parameters):
+        return price
+
+    @wraps(price)
+    def priced(
+        self: Any, model: str, input_tokens: int, output_tokens: int, **_counts: int
+    ) -> float | None:
+        return price(self, model, input_tokens, output_tokens)
+
+    return priced
 
 
 def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
