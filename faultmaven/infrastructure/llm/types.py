@@ -20,8 +20,19 @@ if TYPE_CHECKING:
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 UsageSource = Literal["reported", "estimated", "none"]
 
-DEFAULT_MAX_TOKENS = 1000
-DEFAULT_TEMPERATURE = 0.7
+# Made at run time: a literal of the same value in a caller's code is never the same object, which is
+# how `is_default` tells what nobody asked for from what somebody typed.
+DEFAULT_MAX_TOKENS = int("1000")
+DEFAULT_TEMPERATURE = float("0.7")
+
+
+def is_default(value: object) -> bool:
+    """Tell whether a parameter is the default of `generate` itself, which a caller did not set.
+
+    A caller's own 0.7 or 1000 is theirs.  A model that cannot take a default goes without it in
+    silence; one that cannot take a caller's value says so.
+    """
+    return value is DEFAULT_TEMPERATURE or value is DEFAULT_MAX_TOKENS
 
 
 class LLMMessage(dict[str, Any]):
@@ -195,7 +206,7 @@ class LLMRequest:
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that are set, as JSON-ready data; `from_dict` reads it back."""
         return {
-            f.name: value for f in fields(self) if (value := getattr(self, f.name)) != _default(f)
+            f.name: value for f in fields(self) if not _is_unset(value := getattr(self, f.name), f)
         }
 
     @classmethod
@@ -380,7 +391,8 @@ class LLMChunk:
     """A piece of a streamed answer.
 
     Fields are empty where the piece says nothing of them.  The last chunk carries `finish_reason`,
-    `usage`, `model` and `response_id`.
+    `usage`, `model` and `response_id`, and in `unsupported` what a response has in
+    `route.unsupported`.
     """
 
     text: str = ""
@@ -393,6 +405,7 @@ class LLMChunk:
     finish_reason_raw: str | None = None
     reasoning_details: list[dict[str, Any]] | None = None
     refusal: str | None = None
+    unsupported: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -421,7 +434,8 @@ class ChatResponse:
         self.usage = {"input_tokens": 0, "output_tokens": 0} | self.usage
 
 
-def _default(spec: Any) -> Any:
+def _is_unset(value: Any, spec: Any) -> bool:
     if spec.default_factory is dict:
-        return {}
-    return spec.default
+        return not value
+    # A caller's own 0.7 is not the default: it has to come back as theirs.
+    return value is spec.default or (value == spec.default and not isinstance(value, float))

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 # The only version of the API so far (documentation, read 2026-11-20).
 ANTHROPIC_VERSION = "2023-06-01"
+# OpenAI's parameters that the API answers 400 to (documentation, read 2026-11-20).
+_NOT_TAKEN = (
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "n",
+)
 
 
 class AnthropicProvider(HTTPProvider):
@@ -32,12 +42,16 @@ class AnthropicProvider(HTTPProvider):
     def _get_headers(self) -> dict[str, str]:
         return {"anthropic-version": ANTHROPIC_VERSION} | super()._get_headers()
 
+    def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
+        del request
+        return _NOT_TAKEN
+
     def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
         model = request.model or ""
         info = self._find_model(model)
         limit = info.max_output_tokens if info is not None else None
         return request_to_wire(
-            request, model, options=self.config.row, max_tokens_default=limit or 4096
+            request, model, options=self._rules_for(model).row, max_tokens_default=limit or 4096
         )
 
     def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:

@@ -57,13 +57,18 @@ from faultmaven.infrastructure.llm.types import (
 )
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.errors import parse_error, parse_error_object
-from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens, estimate_usage
-from faultmaven.infrastructure.llm.wire.model_rules import row_for_model
+from faultmaven.infrastructure.llm.wire.estimate import (
+    TokenRatio,
+    estimate_prompt_tokens,
+    estimate_usage,
+    has_attachments,
+)
 from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
-from faultmaven.infrastructure.llm.wire.parameters import apply_rules
+from faultmaven.infrastructure.llm.wire.parameters import ParameterRules, make_rules
 from faultmaven.infrastructure.llm.wire.simple_stream import SimpleStreamReader
 from faultmaven.infrastructure.llm.wire.structured import (
     ask_for_structure,
+    choose_level,
     read_structure,
     requested_schema,
 )
@@ -88,6 +93,9 @@ STREAM_TOTAL_S = 1800.0
 # An estimate may be this far off; a prompt is refused only above.
 _ESTIMATE_MARGIN = 1.25
 
+# Model names are a client's to invent: what is kept for them stays bounded.
+_MODELS_KEPT = 512
+
 # What reading an answer of an unexpected shape raises in a transform.
 _SHAPE_ERRORS = (KeyError, IndexError, TypeError, AttributeError, ValueError)
 
@@ -107,6 +115,9 @@ class HTTPProvider(BaseLLMProvider):
 
     # The API whose bodies this class posts and answers as they are ("openai_chat", …); None for none.
     wire_format: ClassVar[str | None] = None
+
+    # Whether `cache_control` may stand in what this class posts, where the row does not say.
+    takes_cache_marks: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -132,6 +143,9 @@ class HTTPProvider(BaseLLMProvider):
         limits: Mapping[str, Any] = self.config.row.get("limits") or {}
         self._min_interval_s = limits.get("min_interval_ms", 0) / 1000
         self._context_windows: dict[str, int | None] = {}
+        self._token_ratios: dict[str, TokenRatio] = {}
+        self._parameter_rules: dict[str, ParameterRules] = {}
+        self._warned: set[str] = set()
 
     @property
     def provider_name(self) -> str:
@@ -193,10 +207,14 @@ class HTTPProvider(BaseLLMProvider):
         call = await self._begin(replace(request, stream=True))
         opened = await self._retried(call, lambda: self._open_stream(call))
         text: list[str] = []
+        unsupported = call.route.unsupported
         try:
             async for chunk in opened:
                 if chunk.text:
                     text.append(chunk.text)
+                if chunk.usage is not None:
+                    self._learn(call, chunk.usage.input_tokens)
+                    chunk.unsupported = unsupported or None
                 yield chunk
         except LLMError as error:
             raise self._explain_interruption(error, call, "".join(text)) from error
@@ -243,7 +261,12 @@ class HTTPProvider(BaseLLMProvider):
         return _forwarded_format(type(self)) == wire_format
 
     async def make_forward(
-        self, body: dict[str, Any], model: str | None, *, deadline: float | None
+        self,
+        body: dict[str, Any],
+        model: str | None,
+        *,
+        deadline: float | None,
+        wire_format: str | None = None,
     ) -> Forward:
         """Make a client's body ready to be posted; `can_forward` must have agreed to it.
 
@@ -251,26 +274,68 @@ class HTTPProvider(BaseLLMProvider):
             body: changed in place: the model, and what the row says of parameters.
             model: as the client names it without the provider; None is the configured one.
             deadline: monotonic instant, None for none.
+            wire_format: as for `can_forward`; None is the class's own.
 
         Raises:
             LLMError: something is not configured, or a parameter is refused.
         """
         self._require_configuration()
-        chosen = body["model"] = self.get_effective_model(model)
         route = Route()
-        if rules := self.config.row.get("params"):
-            policy = self.config.row.get("on_unsupported", "warn")
-            apply_rules(body, rules, route.unsupported, on_unsupported=policy)
-        self._prepare_forward(body)
+        if wire_format is None or wire_format == self.wire_format:
+            chosen = body["model"] = self.get_effective_model(model)
+            self._adapt_forward(body, chosen, route)
+            url = self._get_endpoint()
+        else:
+            chosen = body["model"] = self._forward_model(model, wire_format)
+            url = self._forward_url(wire_format)
         data = codec.dumps(body)
-        url, headers = await self._authorize(
-            "POST", self._get_endpoint(), self._get_headers(), data
-        )
+        url, headers = await self._authorize("POST", url, self._get_headers(), data)
         if self._min_interval_s:
             await self._pace()
         return Forward(
             chosen, url, headers, data, self._transport, self.config.timeout, deadline, route
         )
+
+    async def make_pass(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Forward:
+        """Make a request to any other path of the provider ready to be sent, with its credentials.
+
+        Args:
+            method: in upper case.
+            path: below the base URL, quoted already, with its query.
+            headers: what is sent beside the provider's own.
+            body: the bytes to send, None for none.
+
+        Raises:
+            LLMError: something is not configured.
+        """
+        self._require_configuration()
+        url, own = await self._authorize(
+            method, f"{self.config.base_url}/{path}", self._get_headers(), body
+        )
+        merged = {**own, **headers}
+        return Forward(
+            "", url, merged, body or b"", self._transport, self.config.timeout, method=method
+        )
+
+    def _adapt_forward(self, body: dict[str, Any], model: str, route: Route) -> None:
+        """Apply what the row says of parameters, as for a request of our own."""
+        try:
+            self._rules_for(model).adapt_body(body, route.unsupported)
+        except LLMError as error:
+            raise explain(error, self.config, model) from None
+        self._warn_unsupported(model, route.unsupported)
+        self._prepare_forward(body)
+
+    def _forward_model(self, model: str | None, wire_format: str) -> str:
+        """Choose the model of a forward to another endpoint than the chat's."""
+        del wire_format
+        return self.get_effective_model(model)
+
+    def _forward_url(self, wire_format: str) -> str:
+        """Give where a forward to another endpoint than the chat's is posted."""
+        raise NotImplementedError(wire_format)
 
     def _prepare_forward(self, body: dict[str, Any]) -> None:
         """Add to a client's body what the provider needs to be told; by default nothing."""
@@ -278,6 +343,22 @@ class HTTPProvider(BaseLLMProvider):
     def forward_succeeded(self) -> None:
         """Count a forward that needed no second try."""
         self._retry_budget.succeeded()
+
+    def read_stream(self, body: bytes) -> LLMResponse:
+        """Read a stream that came where none was asked for as the one answer that it amounts to.
+
+        Raises:
+            LLMError: it is no stream of this dialect, or reports a failure.
+        """
+        return self._assembled(body)
+
+    def read_whole(self, body: bytes) -> LLMChunk:
+        """Read a whole answer that came where a stream was asked for as the one chunk of one.
+
+        Raises:
+            LLMError: it is no answer of this dialect, or reports a failure.
+        """
+        return chunk_of(self._read_answer(body))
 
     async def retry_forward(
         self, forward: Forward, error: LLMError, attempt: Callable[[], Awaitable[T]]
@@ -354,11 +435,14 @@ class HTTPProvider(BaseLLMProvider):
         return url, headers
 
     def _structured_level(self, request: LLMRequest) -> str:
-        """Give how the model of this request is asked for structured output."""
-        row = row_for_model(self.config.row, self.get_effective_model(request.model))
-        level = str(row.get("structured_output") or "json_schema")
-        # The pieces of a forced tool call are no text, so that a stream is asked in words.
-        return "prompt" if level == "tool" and request.stream else level
+        """Give the best way that there is to ask the model of this request for structured output."""
+        row = self._rules_for(self.get_effective_model(request.model)).row
+        return str(row.get("structured_output") or "json_schema")
+
+    def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
+        """Name what the dialect has no place for; what the request does not set is passed over."""
+        del request
+        return ()
 
     # One call.
 
@@ -366,29 +450,66 @@ class HTTPProvider(BaseLLMProvider):
         """Choose the model, build the body, and note what the whole call may take."""
         self._require_configuration()
         model = self.get_effective_model(request.model)
-        schema = requested_schema(request)
-        level = ""
-        if schema is not None:
-            level = self._structured_level(request)
-            request = ask_for_structure(request, level)
-        asked = replace(request, model=model)
-        deadline = self._deadline(request)
-        call = Call(asked, model, self._endpoint_for(asked), schema, level, deadline)
-        call.body = self._encoded(call)
+        try:
+            call = self._made(request, model)
+        except LLMError as error:
+            raise explain(error, self.config, model) from error.__cause__
+        self._warn_unsupported(model, call.route.unsupported)
         self._check_context(call)
         if self._min_interval_s:
             await self._pace()
         return call
 
+    def _made(self, request: LLMRequest, model: str) -> Call:
+        """Say a request in the words of the model's dialect, and report what cannot be said.
+
+        Raises:
+            LLMError: something of it is refused.
+        """
+        rules, route = self._rules_for(model), Route()
+        deadline = self._deadline(request)
+        request = rules.adapt(request, route.unsupported)
+        without = self._unsupported_parameters(request)
+        if without:
+            request = rules.leave_out(request, without, route.unsupported)
+        schema = requested_schema(request)
+        level = ""
+        if schema is not None:
+            best = "prompt" if "response_format" in without else self._structured_level(request)
+            level = choose_level(request, best, rules, route.unsupported)
+            request = ask_for_structure(request, level)
+        asked = replace(request, model=model)
+        call = Call(asked, model, self._endpoint_for(asked), schema, level, deadline, route=route)
+        call.body = self._encoded(call)
+        return call
+
+    def _rules_for(self, model: str) -> ParameterRules:
+        """Give what is known of a model's parameters; `row` is the row with the model's own rule."""
+        rules = self._parameter_rules.get(model)
+        if rules is None:
+            if len(self._parameter_rules) >= _MODELS_KEPT:
+                self._parameter_rules.clear()
+            rules = self._parameter_rules[model] = make_rules(
+                self.config.row,
+                model,
+                self._find_model(model),
+                takes_cache_marks=self.takes_cache_marks,
+            )
+        return rules
+
+    def _warn_unsupported(self, model: str, sentences: list[str]) -> None:
+        """Log what could not be sent as asked, each thing once; the receipt has it every time."""
+        if not sentences or self._rules_for(model).policy != "warn":
+            return
+        for sentence in sentences:
+            if sentence not in self._warned and len(self._warned) < _MODELS_KEPT:
+                self._warned.add(sentence)
+                logger.warning("%s: %s", self.provider_name, sentence)
+
     def _encoded(self, call: Call) -> bytes:
         request = call.request
         make = self._transform_stream_request if request.stream else self._transform_request
-        row = row_for_model(self.config.row, call.model)
-        body = make(request)
-        if row.get("params") or row.get("tool_choice"):
-            rules = {**(row.get("params") or {}), "tool_choice": row.get("tool_choice")}
-            policy = row.get("on_unsupported", "warn")
-            body = apply_rules(body, rules, call.route.unsupported, on_unsupported=policy)
+        body = self._rules_for(call.model).finish(make(request), call.route.unsupported)
         encoded = codec.dumps(body)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: sending %s", self.provider_name, redact(encoded.decode()))
@@ -532,6 +653,8 @@ class HTTPProvider(BaseLLMProvider):
             response.estimated_usage = estimate_usage(call.request, response)
             response.usage_source = "estimated"
             response.tokens_used = response.usage["total_tokens"]
+        else:
+            self._learn(call, response.input_tokens)
         usage = response.usage
         response.cost_usd = self.calculate_cost(
             call.model,
@@ -611,6 +734,8 @@ class HTTPProvider(BaseLLMProvider):
         if limit is None or len(call.body) <= limit:
             return
         estimated = estimate_prompt_tokens(call.request)
+        if ratio := self._token_ratios.get(call.model):
+            estimated = ratio.correct(estimated)
         if estimated <= limit * _ESTIMATE_MARGIN:
             return
         error = ContextLengthError(
@@ -620,6 +745,16 @@ class HTTPProvider(BaseLLMProvider):
             limit_tokens=limit,
         )
         raise explain(error, self.config, call.model)
+
+    def _learn(self, call: Call, reported_tokens: int | None) -> None:
+        """Compare a reported prompt with its estimate, now and then, for the models with a window."""
+        if reported_tokens is None or self._context_window(call.model) is None:
+            return
+        ratio = self._token_ratios.get(call.model)
+        if ratio is None:
+            ratio = self._token_ratios[call.model] = TokenRatio()
+        if ratio.wants_sample(len(call.body)) and not has_attachments(call.request):
+            ratio.add(estimate_prompt_tokens(call.request), reported_tokens)
 
     def _context_window(self, model: str) -> int | None:
         if model not in self._context_windows:

@@ -16,6 +16,7 @@ from faultmaven.infrastructure.llm.wire.ollama_chat import (
     OllamaStreamReader,
     request_to_wire,
     response_from_wire,
+    unsupported_parameters,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +46,12 @@ class OllamaProvider(HTTPProvider):
 
     @override
     def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
-        return request_to_wire(request, request.model or "", options=self.config.row)
+        model = request.model or ""
+        return request_to_wire(request, model, options=self._rules_for(model).row)
+
+    @override
+    def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
+        return unsupported_parameters(request)
 
     @override
     def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:

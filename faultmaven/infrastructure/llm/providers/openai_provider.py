@@ -27,11 +27,24 @@ class OpenAIProvider(HTTPProvider):
     def can_forward(self, wire_format: str, body: Mapping[str, Any]) -> bool:
         """Tell whether a client's body may be posted as it is, but for the model's name."""
         row = self.config.row
+        if wire_format == "openai_embeddings":
+            has_any = row.get("embeddings", {}) is not None
+            return has_any and super().can_forward("openai_chat", body)
         if row.get("content") == "string":
             return False
         if "reasoning_effort" in body and "request" in row.get("reasoning", {}):
             return False
         return super().can_forward(wire_format, body)
+
+    def _forward_model(self, model: str | None, wire_format: str) -> str:
+        del wire_format
+        described = self.config.row.get("embeddings") or {}
+        return model or described.get("model") or self.get_effective_model(None)
+
+    def _forward_url(self, wire_format: str) -> str:
+        del wire_format
+        path = (self.config.row.get("embeddings") or {}).get("path", "/embeddings")
+        return f"{self.config.base_url}{path}"
 
     def _prepare_forward(self, body: dict[str, Any]) -> None:
         # Token counts are wanted whether or not the client asked for them.

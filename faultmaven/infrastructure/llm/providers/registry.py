@@ -20,6 +20,7 @@ from faultmaven.infrastructure.llm.providers import row as rows
 from faultmaven.infrastructure.llm.providers.sources import ProviderSchema, RowSources
 from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
 from faultmaven.infrastructure.llm.secret import redact, remember_secret
+from faultmaven.infrastructure.llm.types import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -179,8 +180,8 @@ class ProviderRegistry:
         self,
         prompt: Prompt,
         model: str | None = None,
-        max_tokens: int | None = 1000,
-        temperature: float | None = 0.7,
+        max_tokens: int | None = DEFAULT_MAX_TOKENS,
+        temperature: float | None = DEFAULT_TEMPERATURE,
         confidence_threshold: float | None = None,
         **options: Any,
     ) -> LLMResponse:
@@ -213,8 +214,8 @@ class ProviderRegistry:
         self,
         prompt: Prompt,
         model: str | None = None,
-        max_tokens: int | None = 1000,
-        temperature: float | None = 0.7,
+        max_tokens: int | None = DEFAULT_MAX_TOKENS,
+        temperature: float | None = DEFAULT_TEMPERATURE,
         **options: Any,
     ) -> AsyncGenerator[LLMChunk]:
         """Answer piece by piece; as `route_request`, changing provider only before the first piece."""

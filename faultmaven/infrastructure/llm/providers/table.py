@@ -644,6 +644,7 @@ BUILTIN_ROWS: Final[dict[str, dict[str, Any]]] = {
         "stream_usage": "always",
         "capabilities": {"tools": True, "images": True, "reasoning": True, "embeddings": True},
         "docs": "https://docs.databricks.com/aws/en/machine-learning/foundation-models",
+        "cache_control": True,
     },
     "datarobot": {
         "display_name": "DataRobot LLM gateway", "category": "gateway",
@@ -1205,6 +1206,7 @@ BUILTIN_ROWS: Final[dict[str, dict[str, Any]]] = {
             "embeddings": True,
         },
         "health_endpoint": "/health/liveliness", "docs": "https://docs.litellm.ai",
+        "cache_control": True,
     },
     "llama_swap": {
         "display_name": "llama-swap", "category": "local", "api_key_optional": True,
@@ -1738,6 +1740,7 @@ BUILTIN_ROWS: Final[dict[str, dict[str, Any]]] = {
             "embeddings": True,
         },
         "docs": "https://openrouter.ai/docs",
+        "cache_control": True,
     },
     "openvino_model_server": {
         "display_name": "OpenVINO Model Server", "category": "local", "api_key_var": None,
@@ -2329,6 +2332,7 @@ BUILTIN_ROWS: Final[dict[str, dict[str, Any]]] = {
             "embeddings": True,
         },
         "docs": "https://vercel.com/docs/ai-gateway",
+        "cache_control": True,
     },
     "vertex_ai": {
         "display_name": "Google Vertex AI (Gemini)", "category": "cloud",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from faultmaven.infrastructure.llm.types import LLMResponse, ToolCall
+from faultmaven.infrastructure.llm.types import LLMResponse, Route, ToolCall
 from faultmaven.infrastructure.llm.wire.openai_chat import mark_cut_off_call, set_usage
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ class Assembly:
             last.reasoning_details.extend(chunk.reasoning_details)
         if chunk.usage is not None:
             set_usage(last, chunk.usage)
+        if chunk.unsupported:
+            last.route = last.route or Route()
+            last.route.unsupported = list(chunk.unsupported)
         last.model = chunk.model or last.model
         last.response_id = chunk.response_id or last.response_id
         last.finish_reason = chunk.finish_reason or last.finish_reason

@@ -19,6 +19,50 @@ TOKENS_PER_MESSAGE = 4
 # What an image or a file costs depends on its size in pixels, which is not looked at.
 TOKENS_PER_ATTACHMENT = 800
 
+# A prompt of fewer bytes says more of the chat template than of the tokenizer.
+_LEAST_SAMPLE_BYTES = 2000
+# How many samples settle a ratio; afterwards one call of so many is looked at.
+_SETTLED_SAMPLES = 8
+_CALLS_PER_SAMPLE = 16
+_WEIGHT = 0.2
+# Farther off than this, it is the counter or an attachment that is wrong.
+_LEAST_RATIO, _GREATEST_RATIO = 0.25, 4.0
+
+
+class TokenRatio:
+    """How many tokens a model reports for each one that is estimated: a moving mean, 1.0 at first.
+
+    Bytes for a token differ with tokenizer, language and code; what a model reported is the best
+    measure of what it will report.
+    """
+
+    __slots__ = ("_calls", "_samples", "value")
+
+    def __init__(self) -> None:
+        self.value = 1.0
+        self._samples = 0
+        self._calls = 0
+
+    def wants_sample(self, body_bytes: int) -> bool:
+        """Tell whether a call with a body of this size is worth the time of an estimate."""
+        if body_bytes < _LEAST_SAMPLE_BYTES:
+            return False
+        self._calls += 1
+        return self._samples < _SETTLED_SAMPLES or self._calls % _CALLS_PER_SAMPLE == 0
+
+    def add(self, estimated_tokens: int, reported_tokens: int) -> None:
+        """Take one call into the mean; counts of 0 say nothing."""
+        if estimated_tokens <= 0 or reported_tokens <= 0:
+            return
+        seen = min(max(reported_tokens / estimated_tokens, _LEAST_RATIO), _GREATEST_RATIO)
+        self._samples += 1
+        weight = max(_WEIGHT, 1 / self._samples)
+        self.value += weight * (seen - self.value)
+
+    def correct(self, estimated_tokens: int) -> int:
+        """Give an estimate as the model would count it."""
+        return round(estimated_tokens * self.value)
+
 
 def estimate_usage(request: LLMRequest, response: LLMResponse) -> Usage:
     """Estimate what a call used that reported nothing."""
@@ -36,6 +80,16 @@ def estimate_prompt_tokens(request: LLMRequest) -> int:
     if request.tools:
         total += estimate_tokens([str(request.tools)])
     return total
+
+
+def has_attachments(request: LLMRequest) -> bool:
+    """Tell whether a request holds images or files, whose tokens are only guessed at."""
+    return any(
+        not isinstance(part.get("text"), str)
+        for message in request.messages
+        if isinstance(message.content, list)
+        for part in message.content
+    )
 
 
 def estimate_tokens(texts: Iterable[str]) -> int:

@@ -11,12 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def row_for_model(row: Mapping[str, Any], model: str) -> Mapping[str, Any]:
-    """Give the row with the fields of the first of its `model_rules` that matches the model."""
+def find_rule(row: Mapping[str, Any], model: str) -> Mapping[str, Any] | None:
+    """Give the first of a row's `model_rules` that matches a model; None for no such rule."""
     for rule in row.get("model_rules") or ():
         if _compiled(rule["match"]).search(model):
-            return {**row, **rule}
-    return row
+            found: Mapping[str, Any] = rule
+            return found
+    return None
+
+
+def row_for_model(row: Mapping[str, Any], model: str) -> Mapping[str, Any]:
+    """Give the row with the fields of the first of its `model_rules` that matches the model."""
+    rule = find_rule(row, model)
+    return row if rule is None else {**row, **rule}
 
 
 @lru_cache(maxsize=512)

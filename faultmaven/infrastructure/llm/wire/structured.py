@@ -1,8 +1,9 @@
 """Answers as data: asking for a schema in the way a model can, and checking what came.
 
-Three levels, the most reliable that a row names in `structured_output`: the dialect's own
-`json_schema`, a forced `tool` call, or a `prompt` (with `json_object` where the host has that mode).
-Whatever the level, the answer is validated.
+Levels, from the most reliable: the dialect's own `json_schema`, a forced `tool` call, a `prompt` (with
+`json_object` where the host has that mode).  The row's `structured_output` names the best that a
+provider has, and `choose_level` what is left of it for one model and request; falling below what was
+asked for is reported, or refused, like any parameter.  Whatever the level, the answer is validated.
 """
 
 from __future__ import annotations
@@ -15,9 +16,16 @@ from faultmaven.infrastructure.llm.errors import ConfigurationError, ResponseFor
 
 if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
+    from faultmaven.infrastructure.llm.wire.parameters import ParameterRules
 
 TOOL_NAME: Final = "answer"
 LEVELS: Final = ("json_schema", "tool", "json_object", "prompt")
+
+_SAID: Final = {
+    "tool": "a forced tool call",
+    "json_object": "the host's JSON mode, the schema in the prompt",
+    "prompt": "the prompt alone",
+}
 
 
 def requested_schema(request: LLMRequest) -> dict[str, Any] | None:
@@ -29,6 +37,35 @@ def requested_schema(request: LLMRequest) -> dict[str, Any] | None:
         schema = wanted.get("json_schema", {}).get("schema")
         return schema if isinstance(schema, dict) else {}
     return {} if wanted.get("type") == "json_object" else None
+
+
+def choose_level(request: LLMRequest, best: str, rules: ParameterRules, report: list[str]) -> str:
+    """Give the level at which this model is asked, the best that is left.
+
+    Args:
+        request: wants a schema, or any JSON.
+        best: the strongest way that the provider has (`structured_output`, or the dialect's own).
+        rules: what the model takes.
+        report: gets a sentence where the level is weaker than what was asked for.
+
+    Raises:
+        UnsupportedParameterError: it is weaker, and the policy is "error".
+    """
+    wanted = "json_schema" if requested_schema(request) else "json_object"
+    # The forced call would keep the caller's own tools from being called, and its pieces are no text.
+    tool_fits = rules.takes_tools and not request.tools and not request.stream
+    level = best if best in LEVELS else "prompt"
+    if level in ("json_schema", "json_object") and not rules.takes_schemas:
+        level = "tool"
+    if level == "tool" and not tool_fits:
+        level = "prompt"
+    if level in ("json_schema", wanted):
+        return level
+    name = "response_format" if request.output_schema is None else "output_schema"
+    if rules.policy == "error":
+        rules.refuse(name, report)
+    report.append(f"{name} was asked for by {_SAID[level]}: {rules.model} has no stronger way")
+    return level
 
 
 def ask_for_structure(request: LLMRequest, level: str) -> LLMRequest:

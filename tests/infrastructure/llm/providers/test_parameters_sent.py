@@ -1,0 +1,166 @@
+"""Parameters end to end: what the host gets, and what the caller is told."""
+
+import json
+import logging
+
+import pytest
+
+from faultmaven.infrastructure.llm.errors import ContextLengthError, UnsupportedParameterError
+from faultmaven.infrastructure.llm.providers.anthropic_provider import AnthropicProvider
+from faultmaven.infrastructure.llm.providers.openai_provider import OpenAIProvider
+from faultmaven.infrastructure.llm.wire.assemble import assemble
+from faultmaven.testing import FakeUpstream, TokenUsage
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"a": {"type": "integer"}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture
+async def upstream():
+    async with FakeUpstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def acme(upstream):
+    def make(kind=OpenAIProvider, **row):
+        return kind(
+            name="acme", base_url=upstream.base_url, api_key="key-for-a-test", models=["m"],
+            max_retries=0, row=row,
+        )  # fmt: skip
+
+    return make
+
+
+REFUSING = {"params": {"drop": ["temperature", "logit_bias"]}}
+
+
+async def test_what_could_not_be_sent_is_in_the_receipt_and_once_in_the_log(
+    acme, upstream, caplog
+):
+    async with acme(**REFUSING) as provider:
+        with caplog.at_level(logging.WARNING, "faultmaven"):
+            first = await provider.generate("Hi", temperature=0.2, logit_bias={"1": 2})
+            await provider.generate("Hi", temperature=0.2, logit_bias={"1": 2})
+
+    assert {"temperature", "logit_bias"}.isdisjoint(upstream.last_request.json)
+    assert first.route.unsupported == [
+        "temperature was not sent: m does not take it",
+        "logit_bias was not sent: m does not take it",
+    ]
+    assert len(caplog.records) == 2
+
+
+async def test_the_last_chunk_tells_it_too(acme, upstream):
+    async with acme(**REFUSING) as provider:
+        chunks = [chunk async for chunk in provider.stream("Hi", temperature=0.2)]
+
+    assert [chunk.unsupported for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+    assert chunks[-1].unsupported == ["temperature was not sent: m does not take it"]
+    assert assemble(chunks).route.unsupported == chunks[-1].unsupported
+
+
+async def test_drop_does_not_log(acme, caplog):
+    async with acme(**REFUSING, on_unsupported="drop") as provider:
+        with caplog.at_level(logging.WARNING, "faultmaven"):
+            response = await provider.generate("Hi", temperature=0.2)
+
+    assert len(response.route.unsupported) == 1
+    assert caplog.records == []
+
+
+async def test_error_refuses_before_anything_is_sent(acme, upstream):
+    async with acme(**REFUSING, on_unsupported="error") as provider:
+        assert (await provider.generate("Hi")).route.unsupported == []
+        with pytest.raises(
+            UnsupportedParameterError, match="acme: m does not take temp"
+        ) as caught:
+            await provider.generate("Hi", temperature=0.7)
+
+    assert (caught.value.provider, caught.value.model) == ("acme", "m")
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [("gpt-5.6-luna", {"max_completion_tokens": 7}), ("old", {"max_tokens": 7})],
+)
+async def test_a_rule_is_for_the_models_that_it_names(acme, upstream, model, sent):
+    rule = {"match": "/^gpt-[5-9]/", "params": {"rename": {"max_tokens": "max_completion_tokens"}}}
+    async with acme(model_rules=[rule]) as provider:
+        await provider.generate("Hi", model=model, max_tokens=7, temperature=None)
+
+    assert upstream.last_request.json.items() >= sent.items()
+
+
+async def test_a_host_of_another_api_is_not_sent_what_only_openai_has(acme, upstream):
+    async with acme(AnthropicProvider) as provider:
+        response = await provider.generate("Hi", seed=1, frequency_penalty=0.5)
+
+    assert {"seed", "frequency_penalty"}.isdisjoint(upstream.last_request.json)
+    assert len(response.route.unsupported) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "tools", "level", "said"),
+    [
+        ({}, None, "json_schema", 0),
+        ({"capabilities": {"structured_output": False}}, None, "tool", 1),
+        ({"capabilities": {"structured_output": False, "tools": False}}, None, "prompt", 1),
+        ({"structured_output": "tool"}, None, "tool", 1),
+        ({"structured_output": "tool"}, [{"type": "function", "function": {"name": "f"}}],
+         "prompt", 1),
+        ({"structured_output": "json_object"}, None, "json_object", 1),
+        ({"params": {"drop": ["response_format"]}}, None, "tool", 1),
+        ({"structured_output": "none"}, None, "prompt", 1),
+    ],
+)  # fmt: skip
+async def test_structured_output_falls_as_far_as_it_must(acme, upstream, row, tools, level, said):
+    if level == "tool":
+        upstream.reply(tool_calls=[("answer", {"a": 1})])
+    else:
+        upstream.reply('{"a": 1}')
+    async with acme(**row) as provider:
+        response = await provider.generate("Hi", output_schema=SCHEMA, tools=tools)
+
+    sent = upstream.last_request.json
+    kind = (sent.get("response_format") or {}).get("type")
+    assert kind == (level if level.startswith("json") else None)
+    assert ("answer" in json.dumps(sent.get("tools"))) == (level == "tool")
+    assert response.parsed == {"a": 1}
+    assert len(response.route.unsupported) == said
+
+
+async def test_structured_output_does_not_fall_where_the_policy_forbids_it(acme, upstream):
+    async with acme(structured_output="tool", on_unsupported="error") as provider:
+        with pytest.raises(UnsupportedParameterError, match="output_schema"):
+            await provider.generate("Hi", output_schema=SCHEMA)
+
+    assert upstream.requests == []
+
+
+async def test_a_forwarded_body_obeys_the_rules_of_its_model(acme):
+    rule = {"match": "m", "params": {"drop": ["temperature"]}}
+    async with acme(model_rules=[rule]) as provider:
+        body = {"messages": [{"role": "user", "content": "Hi"}], "temperature": 0.7}
+        forward = await provider.make_forward(body, None, deadline=None)
+
+    assert "temperature" not in json.loads(forward.body)
+    assert forward.route.unsupported == ["temperature was not sent: m does not take it"]
+
+
+async def test_reported_tokens_correct_the_check_before_sending(acme, upstream):
+    row = {"models": [{"name": "m", "context_length": 4000}]}
+    prompt = "word " * 4400  # about 5500 tokens by bytes: more than the margin allows
+    async with acme(**row) as provider:
+        with pytest.raises(ContextLengthError):
+            await provider.generate(prompt)
+        upstream.reply("ok", usage=TokenUsage(1250, 1))  # half of what the bytes say
+        await provider.generate("word " * 2000)
+        await provider.generate(prompt)
+
+    assert len(upstream.requests) == 2
