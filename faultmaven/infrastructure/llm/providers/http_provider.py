@@ -119,6 +119,9 @@ class HTTPProvider(BaseLLMProvider):
     # Whether `cache_control` may stand in what this class posts, where the row does not say.
     takes_cache_marks: ClassVar[bool] = True
 
+    # Whether streams come as `application/json` too: one value a line, or one growing array.
+    streams_json: ClassVar[bool] = False
+
     def __init__(
         self,
         config: ProviderConfig | Mapping[str, Any] | None = None,
@@ -575,7 +578,8 @@ class HTTPProvider(BaseLLMProvider):
     ) -> OpenedStream:
         if reply.status >= 300:
             raise parse_error(reply.status, reply.headers, await reply.read_all())
-        if reply.headers.get("content-type", "").startswith("application/json"):
+        is_json = reply.headers.get("content-type", "").startswith("application/json")
+        if is_json and not self.streams_json:
             # The host does not stream, or reports an error under a status of success.
             response = self._finished(self._read_answer(await reply.read_all()), call)
             await reply.close()
@@ -859,7 +863,9 @@ def parse_json(body: bytes) -> Any:
 def _may_be_empty(response: LLMResponse) -> bool:
     """Tell whether an answer without text is still an answer."""
     said_otherwise = response.tool_calls or response.refusal or response.parsed is not None
-    return bool(said_otherwise) or response.finish_reason in ("length", "content_filter")
+    # Thinking without an answer has been paid for, and a stream gives it as well.
+    thought = response.reasoning or response.reasoning_details
+    return bool(said_otherwise or thought) or response.finish_reason in ("length", "content_filter")
 
 
 def _response_of(answer: ChatResponse) -> LLMResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
@@ -30,6 +30,9 @@ class OllamaProvider(HTTPProvider):
 
     The address is taken with or without the `/v1` of Ollama's OpenAI-compatible routes.
     """
+
+    # Ollama's cloud names its lines of JSON so.
+    streams_json: ClassVar[bool] = True
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
