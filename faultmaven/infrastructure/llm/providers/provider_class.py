@@ -16,18 +16,25 @@ PACKAGE: Final = "faultmaven.infrastructure.llm.providers"
 # mistaken name is compared with.
 BUILTIN_CLASSES: Final = {
     "AnthropicProvider": "anthropic_provider",
-    "AzureProvider": "azure_provider",
+    "AzureOpenAIProvider": "azure_openai_provider",
+    "BedrockAnthropicProvider": "bedrock_anthropic_provider",
     "BedrockProvider": "bedrock_provider",
     "CohereProvider": "cohere_provider",
+    "DatabricksProvider": "databricks_provider",
     "EchoProvider": "echo_provider",
     "EmbeddedProvider": "embedded_provider",
     "GeminiProvider": "gemini_provider",
+    "HuggingFaceProvider": "huggingface_provider",
     "LlamaCppProvider": "llamacpp_provider",
     "LocalProvider": "local_provider",
+    "MistralProvider": "mistral_provider",
     "OllamaProvider": "ollama_provider",
     "OpenAIProvider": "openai_provider",
-    "ResponsesProvider": "responses_provider",
+    "OpenAIResponsesProvider": "openai_responses_provider",
+    "SnowflakeProvider": "snowflake_provider",
+    "VertexAnthropicProvider": "vertex_anthropic_provider",
     "VertexProvider": "vertex_provider",
+    "WatsonxProvider": "watsonx_provider",
 }
 
 

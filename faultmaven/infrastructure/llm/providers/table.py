@@ -2371,7 +2371,7 @@ BUILTIN_ROWS: Final[dict[str, dict[str, Any]]] = {
             "VERTEX_AI_ANTHROPIC_API_BASE",
         ],
         "default_base_url": "https://${location}-aiplatform.googleapis.com/v1/projects/${project}/locations/${location}/publishers/anthropic/models",
-        "default_model": "claude-haiku-5-5", "provider_class": "VertexProvider",
+        "default_model": "claude-haiku-5-5", "provider_class": "VertexAnthropicProvider",
         "auth": {
             "style": "google-oauth", "scope": "https://www.googleapis.com/auth/cloud-platform",
         },

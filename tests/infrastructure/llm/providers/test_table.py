@@ -31,6 +31,7 @@ CLASSES = {
     "OllamaProvider",
     "OpenAIProvider",
     "OpenAIResponsesProvider",
+    "VertexAnthropicProvider",
     "VertexProvider",
     "WatsonxProvider",
 }
