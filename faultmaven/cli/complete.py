@@ -9,10 +9,13 @@ if TYPE_CHECKING:
 
 
 def provider_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a provider."""
+    """Complete the name of a provider; without a usable configuration there is none."""
     del ctx, param
+    from faultmaven.infrastructure.llm.errors import ConfigurationError
     from faultmaven.infrastructure.llm.providers.registry import get_registry
 
-    return [
-        name for name in get_registry().get_all_provider_names() if name.startswith(incomplete)
-    ]
+    try:
+        names = get_registry().get_all_provider_names()
+    except ConfigurationError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]

@@ -1,24 +1,34 @@
-"""What commands print: tables on a terminal, plain lines in a pipe, JSON on request."""
+"""What commands print: tables on a terminal, plain lines in a pipe, JSON on request.
+
+Nothing printed here can steer a terminal, and nothing but a model's own words may hold a secret.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import re
 import sys
 from typing import TYPE_CHECKING, Any
+
+import click
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.console import Console
 
-# Model output is printed to a terminal: everything that could steer it is shown, not obeyed.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Everything that could steer a terminal is shown, not obeyed: C0, C1, line separators, bidi controls.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:
     """Show control characters (but line feed and tab) as escapes, so that they cannot act."""
-    return _CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
+    return _CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def is_terminal() -> bool:
@@ -26,20 +36,39 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def write(text: str = "", *, end: str = "\n") -> None:
-    """Print model or program text as it is, made harmless."""
-    sys.stdout.write(printable(text) + end)
+def make_streams_lenient() -> None:
+    """Let text that the locale cannot write or read become escapes instead of an exception."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def write(text: str = "", *, end: str = "\n", dim: bool = False) -> None:
+    """Print text at once, made harmless; `dim` is for what is beside the answer."""
+    shown = printable(text)
+    sys.stdout.write(click.style(shown, dim=True) if dim and shown else shown)
+    sys.stdout.write(end)
     sys.stdout.flush()
 
 
 def write_json(value: Any) -> None:
-    """Print one JSON document."""
+    """Print one JSON document, secrets removed from its texts."""
+    clean = _without_secrets(value)
+    sys.stdout.write(json.dumps(clean, ensure_ascii=False, indent=2, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def write_answer_json(value: Any) -> None:
+    """Print an answer as one JSON document, as it is."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    sys.stdout.flush()
 
 
 def say(text: str) -> None:
     """Tell a person something that is no part of the output."""
-    sys.stderr.write(printable(text) + "\n")
+    from faultmaven.infrastructure.llm.secret import redact
+
+    sys.stderr.write(printable(redact(text)) + "\n")
     sys.stderr.flush()
 
 
@@ -50,15 +79,17 @@ def say_error(text: str) -> None:
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """Print a table; in a pipe, tab-separated lines without a head."""
-    cells = [[printable("" if cell is None else str(cell)) for cell in row] for row in rows]
+    cells = [[_cell(value) for value in row] for row in rows]
     if not is_terminal():
-        for row in cells:
-            sys.stdout.write("\t".join(row) + "\n")
+        sys.stdout.writelines("\t".join(row) + "\n" for row in cells)
+        sys.stdout.flush()
         return
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, title=title or None, header_style="bold", box=None, pad_edge=False)
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(Text(name, style="bold"), overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row))
     make_console().print(table)
@@ -69,3 +100,46 @@ def make_console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False)
+
+
+class LogHandler(logging.Handler):
+    """Writes log records to whatever is the standard error now, made harmless; a warning once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._warned: set[str] = set()
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = printable(self.format(record))
+            if record.levelno >= logging.WARNING:
+                if line in self._warned:
+                    return
+                self._warned.add(line)
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - a log record must never end a command
+            self.handleError(record)
+
+
+def _cell(value: object) -> str:
+    from faultmaven.infrastructure.llm.secret import redact
+
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return printable(redact(str(value)).replace("\t", " ").replace("\n", " "))
+
+
+def _without_secrets(value: Any) -> Any:
+    from faultmaven.infrastructure.llm.secret import redact
+
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {str(key): _without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(item) for item in value]
+    return value

@@ -1,0 +1,84 @@
+"""The configuration files that are in force, and what is wrong in one that is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faultmaven.config.dotenv_file import find_upward, load_dotenv_file, read_text
+from faultmaven.config.errors import ConfigFileError, Problem
+from faultmaven.config.file import load_config_file
+from faultmaven.config.schemas import CONFIG_FILE, PROVIDER, faults, load_schema
+from faultmaven.config.settings import DOTENV_NAME, load_settings
+from faultmaven.config.spellings import to_row
+from faultmaven.config.yaml_tree import parse_yaml
+
+if TYPE_CHECKING:
+    from faultmaven.config.settings import Settings
+
+
+def find_dotenv(settings: Settings | None = None) -> Path | None:
+    """Give the file of variables that is read, None where there is none."""
+    named = settings.lookup("FAULTMAVEN_ENV_FILE") if settings is not None else None
+    return Path(named) if named else find_upward(DOTENV_NAME, Path.cwd())
+
+
+def files_of(settings: Settings) -> list[str]:
+    """Name the files that these settings were read from."""
+    found = [find_dotenv(settings)]
+    if settings.file is not None:
+        found.append(settings.file.path)
+        found += sorted(path for path, _ in settings.file.row_files.values())
+    return list(dict.fromkeys(str(path) for path in found if path is not None))
+
+
+def problems_of(path: Path) -> list[Problem]:
+    """Check one file by its kind: YAML of the whole or of one provider, else variables.
+
+    Raises:
+        ConfigFileError: the settings that it may refer to cannot be read.
+    """
+    is_yaml = path.suffix in (".yaml", ".yml")
+    lookup = load_settings().lookup if is_yaml else None
+    try:
+        if lookup is None:
+            load_dotenv_file(path)
+            return []
+        data, lines = parse_yaml(read_text(path, str(path)), str(path), lookup)
+        if not isinstance(data, dict) or not data or _is_whole(data):
+            load_config_file(path, lookup)
+            return []
+    except ConfigFileError as exc:
+        return list(exc.problems)
+    return _row_problems(path, data, lines)
+
+
+def _is_whole(data: dict[str, Any]) -> bool:
+    """Tell faultmaven.yaml from a single provider's file, which has a row's fields at the top."""
+    rows_fields = set(load_schema(PROVIDER)["properties"]) | {"name", "api_base", "base_url"}
+    return not any(key in rows_fields for key in data.keys() - _sections())
+
+
+def _sections() -> set[str]:
+    return set(load_schema(CONFIG_FILE)["properties"]) - {"models", "limits"}
+
+
+def _row_problems(path: Path, data: dict[str, Any], lines: dict[Any, int]) -> list[Problem]:
+    row = to_row({key: value for key, value in data.items() if key != "name"})
+    problems: list[Problem] = []
+    for fault in faults(PROVIDER, row):
+        place = fault.path
+        while place and place not in lines:
+            place = place[:-1]
+        dotted = ".".join(map(str, fault.path))
+        problems.append(
+            Problem(str(path), lines.get(place, 1), dotted, fault.problem, fault.remedy)
+        )
+    if not any(key in row for key in ("base", "base_url_var", "default_base_url")):
+        problems.append(
+            Problem(
+                str(path), 1, "", "has no api_base",
+                "Write the address that its requests go to, api_base: https://…",
+            )
+        )  # fmt: skip
+    return problems

@@ -1,0 +1,104 @@
+"""`faultmaven validate`: every fault of the configuration, with file and line."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from faultmaven.cli.exit_codes import EXIT_OK, EXIT_USAGE
+from faultmaven.cli.output import say, write, write_json
+from faultmaven.config.errors import ConfigFileError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
+
+_BUILT_IN = "built in"  # those classes are ours: the project's tests load them
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def validate(files: tuple[Path, ...], as_json: bool) -> int:
+    """Check FILES, or all that is in force: .env, faultmaven.yaml, providers.d and every row.
+
+    FILES are configuration files or single providers' files (.yaml), or files of variables.  Every
+    fault is one line: file:line: place in it: what is wrong, and what to do.  Ends with 2 if there is
+    one.
+    """
+    from faultmaven.cli.files import problems_of
+
+    problems = [problem for path in files for problem in problems_of(path)]
+    checked = [str(path) for path in files]
+    if not files:
+        checked, problems = _check_all()
+    if as_json:
+        write_json(
+            {
+                "ok": not problems,
+                "checked": checked,
+                "problems": [asdict(problem) for problem in problems],
+            }
+        )
+    for problem in () if as_json else problems:
+        write(str(problem))
+    say(f"{len(problems)} problems in: {', '.join(checked)}" if problems
+        else f"sound: {', '.join(checked)}")  # fmt: skip
+    return EXIT_USAGE if problems else EXIT_OK
+
+
+def _check_all() -> tuple[list[str], list[Problem]]:
+    """Check what a start would read; give the places looked at, and the faults."""
+    from faultmaven.cli.files import files_of
+    from faultmaven.config.settings import load_settings
+    from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
+
+    try:
+        settings = load_settings()
+    except ConfigFileError as exc:
+        return sorted({problem.file for problem in exc.problems}), list(exc.problems)
+    registry = ProviderRegistry(settings)
+    status = registry.get_provider_status()
+    checked = [*files_of(settings), f"{len(status)} rows"]
+    problems = [
+        problem for name, one in status.items() for problem in _row_problems(registry, name, one)
+    ]
+    return checked, problems + _choice_problems(registry)
+
+
+def _row_problems(
+    registry: ProviderRegistry, name: str, status: Mapping[str, Any]
+) -> list[Problem]:
+    from faultmaven.infrastructure.llm.errors import ConfigurationError
+    from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
+    from faultmaven.infrastructure.llm.providers.row import REFUSED_STATUS
+
+    if status["problem"]:
+        return [Problem(status["source"], None, name, status["problem"])]
+    if status["source"] == _BUILT_IN or status["status"] in REFUSED_STATUS:
+        return []
+    try:
+        load_provider_class(name, registry.get_row(name)["provider_class"])
+    except ConfigurationError as error:
+        return [Problem(status["source"], None, name, error.message)]
+    return []
+
+
+def _choice_problems(registry: ProviderRegistry) -> list[Problem]:
+    """Check that the providers chosen by settings exist."""
+    from faultmaven.infrastructure.llm.errors import ConfigurationError
+    from faultmaven.infrastructure.llm.providers.registry import ROLES
+
+    problems: list[Problem] = []
+    for role in ROLES:
+        try:
+            registry.get_fallback_chain(role)
+        except ConfigurationError as error:
+            problem = Problem("settings", None, "", error.message)
+            if problem not in problems:
+                problems.append(problem)
+    return problems
