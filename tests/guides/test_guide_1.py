@@ -265,7 +265,7 @@ async def test_base_url_is_trimmed_and_hit_once(upstream: FakeUpstream) -> None:
 async def test_system_prompt_goes_where_each_dialect_has_it(upstream: FakeUpstream) -> None:
     for kind in (OpenAIProvider, AnthropicProvider):
         config = {"api_key": KEY, "base_url": upstream.base_url, "models": ["m-1"]}
-        async with kind(name=kind.__name__.lower(), **config) as provider:
+        async with kind(config, name=kind.__name__.lower()) as provider:
             await provider.complete(REQUEST)
 
     first, second = (r.json for r in upstream.requests)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from faultmaven.infrastructure.llm.catalog import get_catalog
 from faultmaven.infrastructure.llm.errors import (
     ConfigurationError,
+    LLMConnectionError,
     LLMError,
     LLMTimeoutError,
     ResponseFormatError,
@@ -349,6 +350,9 @@ class BaseLLMProvider(ABC):
             msg = f"{self.provider_name} did not answer in time."
             return LLMTimeoutError(msg, provider=self.provider_name, code="read_timeout")
         text = redact(str(exc)) or type(exc).__name__
+        if isinstance(exc, OSError):
+            msg = f"{self.provider_name} cannot be reached: {text}"
+            return LLMConnectionError(msg, provider=self.provider_name, code="connect_failed")
         if isinstance(exc, KeyError | IndexError | TypeError | AttributeError):
             msg = f"{self.provider_name} answered in an unexpected shape: {type(exc).__name__} {text}"
             return ResponseFormatError(msg, provider=self.provider_name, code="unexpected_shape")
