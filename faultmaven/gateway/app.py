@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from faultmaven.gateway.auth import Caller
     from faultmaven.gateway.options import GatewayOptions
     from faultmaven.gateway.record import Record
+    from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
     from faultmaven.infrastructure.llm.router.names import NameTable, Plan
 
@@ -109,6 +110,7 @@ class Gateway:
         self._worker = worker
         self._paths: dict[str, Route] = {}
         self._prefixes: list[tuple[str, Route]] = []
+        self._providers: dict[str, BaseLLMProvider] = {}
         self._names: NameTable | None = None
         self._plans: dict[str, Plan] = {}
         self._numbers = count(1)
@@ -167,6 +169,19 @@ class Gateway:
         body = codec.dumps(make_body(fault, request_id))
         return Answer(fault.status, body, fields=fields, close=fault.close)
 
+    def add_provider(self, name: str, provider: BaseLLMProvider) -> None:
+        """Serve a provider that is in no row."""
+        self._providers[name] = provider
+        self.forget_names()
+
+    def get_provider(self, name: str) -> BaseLLMProvider:
+        """Give a provider of a plan.
+
+        Raises:
+            ConfigurationError: it cannot be used.
+        """
+        return self._providers.get(name) or self.registry.get_provider(name)
+
     def plan_for(self, name: str, caller: Caller) -> Plan:
         """Say who is asked for a model.
 
@@ -187,7 +202,7 @@ class Gateway:
     def names(self) -> NameTable:
         """What models' names mean, as the registry is now."""
         if self._names is None:
-            self._names = make_name_table(self.registry)
+            self._names = make_name_table(self.registry, self._providers)
         return self._names
 
     def forget_names(self) -> None:

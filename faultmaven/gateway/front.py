@@ -27,6 +27,7 @@ class Ask:
         body: the client's JSON object; never changed.
         include_usage: whether a stream's token counts are wanted by the client.
         request_id: ours, for answers that carry one.
+        headers: of the client's, what goes on to a provider of the same API.
         notes: whatever the front wants to remember.
     """
 
@@ -35,6 +36,7 @@ class Ask:
     body: dict[str, Any]
     include_usage: bool = True
     request_id: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,10 +58,12 @@ class FrontEnd(Protocol):
     Attributes:
         name: for metrics and logs.
         wire_format: what `HTTPProvider.can_forward` is asked for; None is never relayed.
+        passed_headers: names of the client's headers that mean something to the provider.
     """
 
     name: str
     wire_format: str | None
+    passed_headers: tuple[str, ...]
 
     def read(self, body: dict[str, Any]) -> Ask:
         """Check what can be checked cheaply.
@@ -101,6 +105,6 @@ class FrontEnd(Protocol):
         """Give the body of an error."""
         ...
 
-    def error_event(self, fault: Fault, request_id: str) -> bytes:
-        """Give the event that ends a stream in an error."""
+    def error_event(self, fault: Fault, request_id: str, encoder: Encoder | None) -> bytes:
+        """Give the events that end a stream in an error; `encoder` has written what came before."""
         ...

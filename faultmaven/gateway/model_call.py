@@ -7,6 +7,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from typing_extensions import override
+
 from faultmaven.gateway.answer import Answer, StreamedAnswer
 from faultmaven.gateway.body import parse_object, read_body, timeout_of
 from faultmaven.gateway.faults import Fault, fault_of
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from faultmaven.gateway.app import Gateway, Visit
     from faultmaven.gateway.front import Ask, FrontEnd
+    from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
     from faultmaven.gateway.opened import Opened, Whole
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.router.names import Plan, Target
@@ -62,6 +65,9 @@ class ModelCall:
             raw = await read_body(visit.request, gateway.options.max_body_bytes)
             ask = front.read(parse_object(raw))
             ask.request_id = visit.request_id
+            if front.passed_headers:
+                headers = visit.request.headers
+                ask.headers = {n: headers[n] for n in front.passed_headers if n in headers}
             record.streamed = ask.stream
             plan = gateway.plan_for(ask.model, visit.caller)
             deadline = self._deadline(visit)
@@ -100,11 +106,16 @@ class ModelCall:
             front = self._front
             if isinstance(provider, HTTPProvider) and _relays(front, provider, ask):
                 return await relay_whole(front, provider, ask, target.model, deadline)
-            return await translate_whole(front, provider, ask, target.model, _left_s(deadline))
+            return await self._translate(provider, ask, target.model, _left_s(deadline))
 
         provider, whole = await self._first_good(plan, deadline, record, ask_one)
         self._account(provider, whole, record)
         return Answer(200, whole.body, fields=_fields(record, whole.route))
+
+    async def _translate(
+        self, provider: BaseLLMProvider, ask: Ask, model: str | None, timeout_s: float | None
+    ) -> Whole:
+        return await translate_whole(self._front, provider, ask, model, timeout_s)
 
     async def _serve_stream(
         self, visit: Visit, ask: Ask, plan: Plan, deadline: float | None, record: Record
@@ -122,16 +133,17 @@ class ModelCall:
         try:
             await _pump(opened, writer)
             if opened.error is not None:
-                self._break_off(opened.error, writer, record)
+                self._break_off(opened.error, opened, writer, record)
         except asyncio.CancelledError:
-            self._cut_short(writer)
+            self._cut_short(opened, writer)
             raise
         except ConnectionError:
             raise
         except Exception:
             # The head has gone out: all that is left is to end the stream as an error.
             logger.exception("request %s failed in its stream", record.request_id)
-            self._break_off(ServerError("the gateway failed", code="internal"), writer, record)
+            failure = ServerError("the gateway failed", code="internal_error")
+            self._break_off(failure, opened, writer, record)
         finally:
             self._account(provider, opened, record)
             await opened.close()
@@ -154,7 +166,7 @@ class ModelCall:
             record.provider, record.model = target.provider, target.model or ""
             record.rule = "fallback" if errors else plan.rule
             try:
-                provider = self._gateway.registry.get_provider(target.provider)
+                provider = self._gateway.get_provider(target.provider)
                 found = await ask_one(provider, target)
             except LLMError as error:
                 errors.append(error)
@@ -182,7 +194,9 @@ class ModelCall:
             cache_write_tokens=usage.cache_write_tokens or 0,
         )
 
-    def _break_off(self, error: LLMError, writer: StreamedAnswer, record: Record) -> None:
+    def _break_off(
+        self, error: LLMError, opened: Opened, writer: StreamedAnswer, record: Record
+    ) -> None:
         """Tell the client within the stream that the answer ends here."""
         if isinstance(error, LLMConnectionError):
             error = StreamInterruptedError(
@@ -192,18 +206,37 @@ class ModelCall:
         is_broken = isinstance(error, StreamInterruptedError)
         record.outcome = "incomplete" if is_broken else type(error).__name__
         record.code = fault.code
-        writer.write(self._front.error_event(fault, record.request_id), last=True)
+        event = self._front.error_event(fault, record.request_id, opened.encoder)
+        writer.write(event, last=True)
 
-    def _cut_short(self, writer: StreamedAnswer) -> None:
+    def _cut_short(self, opened: Opened, writer: StreamedAnswer) -> None:
         """End a stream because the gateway ends; a client that has gone is told nothing."""
         if not self._gateway.is_draining:
             return
         error = ServerError("the gateway is shutting down", code="shutting_down")
-        event = self._front.error_event(fault_of(error), "")
+        event = self._front.error_event(fault_of(error), "", opened.encoder)
         try:
             writer.write(event, last=True)
         except ConnectionError:
             return
+
+
+class EmbeddingCall(ModelCall):
+    """Serves embeddings: what is not relayed is embedded anew."""
+
+    def __init__(self, gateway: Gateway, front: EmbeddingsFront) -> None:
+        super().__init__(gateway, front)
+        self._embeddings = front
+
+    @override
+    async def _translate(
+        self, provider: BaseLLMProvider, ask: Ask, model: str | None, timeout_s: float | None
+    ) -> Whole:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._embeddings.embed(provider, ask, model)
+        except TimeoutError:
+            raise _late() from None
 
 
 async def _pump(opened: Opened, writer: StreamedAnswer) -> None:
@@ -234,9 +267,12 @@ def _left_s(deadline: float | None) -> float | None:
         return None
     left_s = deadline - time.monotonic()
     if left_s <= 0:
-        msg = "the request's deadline has passed"
-        raise LLMTimeoutError(msg, code="deadline_exceeded")
+        raise _late()
     return left_s
+
+
+def _late() -> LLMTimeoutError:
+    return LLMTimeoutError("the request's deadline has passed", code="deadline_exceeded")
 
 
 def _together(errors: list[LLMError]) -> LLMError:

@@ -35,11 +35,12 @@ class ModelsPage:
 
     async def list_models(self, visit: Visit) -> Answer:
         """List the models that the caller may use."""
-        names = [name for name in self._gateway.names.names() if self._is_permitted(name, visit)]
+        listed = self._gateway.names.all_names()
+        names = [name for name in listed if self._is_permitted(name, visit)]
         if _wants_anthropic(visit):
             return json_answer(_anthropic_list(names), visit)
-        listed = [self._described(name, brief=True) for name in names]
-        return json_answer({"object": "list", "data": listed}, visit)
+        data = [self._described(name, brief=True) for name in names]
+        return json_answer({"object": "list", "data": data}, visit)
 
     async def show_model(self, visit: Visit) -> Answer:
         """Tell everything that is known of one model."""

@@ -11,11 +11,19 @@ from faultmaven.infrastructure.llm.router.names import NameTable, known_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 
 
-def make_name_table(registry: ProviderRegistry) -> NameTable:
-    """Gather what names mean: the rows, the file's aliases and routes, the catalog."""
+def make_name_table(
+    registry: ProviderRegistry, others: Mapping[str, BaseLLMProvider]
+) -> NameTable:
+    """Gather what names mean: the rows, the file's aliases and routes, the catalog.
+
+    Args:
+        registry: the rows.
+        others: providers that are in no row.
+    """
     settings = registry.settings
     aliases: dict[str, str] = {}
     open_ended = set()
@@ -27,11 +35,12 @@ def make_name_table(registry: ProviderRegistry) -> NameTable:
             aliases.setdefault(alias, name)
         if name in models and (row.get("local") or not catalog.list(name)):
             open_ended.add(name)
+    models |= {name: provider.get_supported_models() for name, provider in others.items()}
     sections = settings.file.data if settings.file else {}
     names: Mapping[str, Any] = sections.get("models") or {}
     routes: Mapping[str, Any] = sections.get("routes") or {}
     return NameTable(
-        rows=known_rows(registry.get_all_provider_names(), aliases),
+        rows=known_rows([*registry.get_all_provider_names(), *others], aliases),
         models=models,
         default=registry.resolve_name(settings.chat_provider),
         fallbacks=() if settings.strict_provider_mode else settings.fallback_providers,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from faultmaven.gateway.front import Encoder
     from faultmaven.infrastructure.llm.errors import LLMError
     from faultmaven.infrastructure.llm.types import Route, Usage
 
@@ -45,6 +46,11 @@ class Opened(Protocol):
     route: Route
     error: LLMError | None
     estimated: bool
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What has written the stream; None where it was relayed."""
+        ...
 
     @property
     def is_over(self) -> bool:

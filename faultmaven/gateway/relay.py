@@ -13,7 +13,7 @@ from faultmaven.infrastructure.llm.providers.http_provider import parse_json
 from faultmaven.infrastructure.llm.wire.errors import parse_error
 
 if TYPE_CHECKING:
-    from faultmaven.gateway.front import Ask, FrontEnd
+    from faultmaven.gateway.front import Ask, Encoder, FrontEnd
     from faultmaven.gateway.watch import StreamWatch
     from faultmaven.infrastructure.llm.http import Reply, StreamReply
     from faultmaven.infrastructure.llm.providers.call import Forward
@@ -31,7 +31,7 @@ async def relay_whole(
     Raises:
         LLMError: there was none, retries included.
     """
-    forward = await provider.make_forward(dict(ask.body), model, deadline=deadline)
+    forward = await _make_forward(front, provider, ask, model, deadline)
     try:
         body, usage = _read_whole(front, provider, ask, await forward.fetch())
     except LLMError as error:
@@ -50,7 +50,7 @@ async def open_relay(
     Raises:
         LLMError: it did not begin, retries included.
     """
-    forward = await provider.make_forward(dict(ask.body), model, deadline=deadline)
+    forward = await _make_forward(front, provider, ask, model, deadline)
     attempt = partial(_open, front, provider, ask, forward)
     try:
         opened = await attempt()
@@ -60,9 +60,21 @@ async def open_relay(
     return opened
 
 
+async def _make_forward(
+    front: FrontEnd, provider: HTTPProvider, ask: Ask, model: str | None, deadline: float | None
+) -> Forward:
+    forward = await provider.make_forward(
+        dict(ask.body), model, deadline=deadline, wire_format=front.wire_format
+    )
+    if ask.headers:
+        forward.headers = {**forward.headers, **ask.headers}
+    return forward
+
+
 class RelayedStream:
     """A stream that is passed on; see `Opened`."""
 
+    encoder: Encoder | None = None
     __slots__ = ("_reply", "_watch", "_window_s", "error", "estimated", "first", "model", "route")
 
     def __init__(

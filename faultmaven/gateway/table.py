@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from faultmaven.gateway.app import Route
+from faultmaven.gateway.fronts.anthropic_messages import MessagesFront
 from faultmaven.gateway.fronts.openai_chat import ChatFront
-from faultmaven.gateway.model_call import ModelCall
+from faultmaven.gateway.fronts.openai_completions import CompletionsFront
+from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
+from faultmaven.gateway.fronts.openai_responses import ResponsesFront
+from faultmaven.gateway.model_call import EmbeddingCall, ModelCall
 from faultmaven.gateway.models_page import ModelsPage
 from faultmaven.gateway.pages import Pages
+from faultmaven.gateway.passing import Passing
+from faultmaven.gateway.service import Service
+from faultmaven.gateway.specification import Specification
+from faultmaven.gateway.stored import StoredResponses
+from faultmaven.gateway.token_count import TokenCount
 
 if TYPE_CHECKING:
     from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.front import FrontEnd
 
-# The APIs: path, and what speaks there.
-FRONTS: dict[str, FrontEnd] = {
+# The APIs: a path, and what speaks there.  A new API is a module of `fronts` and a line here.
+FRONTS: Final[dict[str, FrontEnd]] = {
     "/v1/chat/completions": ChatFront(),
+    "/v1/completions": CompletionsFront(),
+    "/v1/messages": MessagesFront(),
+    "/v1/responses": ResponsesFront(),
 }
+EMBEDDINGS: Final = "/v1/embeddings"
 
 
 def add_all(gateway: Gateway) -> None:
@@ -25,5 +38,15 @@ def add_all(gateway: Gateway) -> None:
     for path, front in FRONTS.items():
         call = ModelCall(gateway, front)
         gateway.add_routes([(path, Route({"POST": call}, error_body=front.error_body))])
-    for pages in (Pages(gateway), ModelsPage(gateway)):
+    embeddings = EmbeddingCall(gateway, EmbeddingsFront())
+    gateway.add_routes([(EMBEDDINGS, Route({"POST": embeddings}))])
+    for pages in (
+        Pages(gateway),
+        ModelsPage(gateway),
+        TokenCount(gateway),
+        StoredResponses(),
+        Service(gateway),
+        Passing(gateway),
+        Specification(),
+    ):
         gateway.add_routes(pages.routes())

@@ -73,7 +73,7 @@ class TranslatedStream:
         route: Route,
     ) -> None:
         self._chunks = chunks
-        self._encoder = encoder
+        self.encoder = encoder
         self.model = model
         self.route = route
         self.error: LLMError | None = None
@@ -107,10 +107,10 @@ class TranslatedStream:
     def _write(self, chunk: LLMChunk | None) -> bytes:
         if chunk is None:
             self.is_over = True
-            return self._encoder.end()
+            return self.encoder.end()
         if chunk.usage is not None:
             self._usage = chunk.usage
-        return self._encoder.encode(chunk)
+        return self.encoder.encode(chunk)
 
 
 def usage_of(response: LLMResponse) -> tuple[Usage | None, bool]:

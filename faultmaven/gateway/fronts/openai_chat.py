@@ -79,6 +79,7 @@ class ChatFront:
 
     name = "openai_chat"
     wire_format: str | None = "openai_chat"
+    passed_headers: tuple[str, ...] = ()
     error_body = staticmethod(openai_error.error_body)
     error_event = staticmethod(openai_error.error_event)
 

@@ -8,6 +8,7 @@ from faultmaven.infrastructure.llm import codec
 
 if TYPE_CHECKING:
     from faultmaven.gateway.faults import Fault, Kind
+    from faultmaven.gateway.front import Encoder
 
 _TYPES: Final[dict[Kind, str]] = {
     "invalid_request": "invalid_request_error",
@@ -37,6 +38,7 @@ def error_body(fault: Fault, request_id: str) -> dict[str, Any]:
     }
 
 
-def error_event(fault: Fault, request_id: str) -> bytes:
+def error_event(fault: Fault, request_id: str, encoder: Encoder | None = None) -> bytes:
     """Give the event that ends a stream in an error."""
+    del encoder
     return b"data: %b\n\n" % codec.dumps(error_body(fault, request_id))

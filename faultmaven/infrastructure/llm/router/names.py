@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.catalog import Catalog
 
 MAX_NAME_CHARS = 256
+# To how many names an unknown one is compared: it takes some microseconds each.
+MAX_COMPARED = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,18 @@ class NameTable:
         listed = [*self.exact, *self.aliases, *self.groups]
         for provider, models in self.models.items():
             listed += [f"{provider}/{model}" for model in models]
+        return list(dict.fromkeys(listed))
+
+    def all_names(self) -> list[str]:
+        """Give `names`, and every model that the catalog lists for a configured provider."""
+        listed = self.names()
+        if self.catalog is not None:
+            listed += [
+                f"{provider}/{info.id}"
+                for provider in self.models
+                if provider not in self.open_ended
+                for info in self.catalog.list(provider)
+            ]
         return list(dict.fromkeys(listed))
 
     def _stated(self, name: str) -> _Found | None:
@@ -196,10 +210,13 @@ class NameTable:
         self, name: str, may_use: Callable[[str, str, str | None], bool] | None = None
     ) -> ModelNotFoundError:
         """Make the error for a name that nobody serves, with the nearest that the caller may use."""
-        known = self.names()
+        known = self.all_names()[:MAX_COMPARED]
         if may_use is not None:
             known = [other for other in known if may_use(other, *_halves(other))]
-        names = get_close_matches(name, known, n=3, cutoff=0.5) or known[:3]
+        near = get_close_matches(name, known, n=3, cutoff=0.6)
+        bare = {other.partition("/")[2]: other for other in known}
+        near += [bare[other] for other in get_close_matches(name, bare, n=3, cutoff=0.6)]
+        names = list(dict.fromkeys(near))[:3]
         hint = f" Did you mean {' or '.join(names)}?" if names else ""
         return ModelNotFoundError(
             f"There is no model {name[:80]!r} here.{hint} GET /v1/models lists them.",

@@ -1,0 +1,107 @@
+"""`/p/{provider}/…`: any other endpoint of a provider, with its key in place of the client's."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from faultmaven.gateway.answer import Answer, StreamedAnswer
+from faultmaven.gateway.app import Route
+from faultmaven.gateway.body import read_body
+from faultmaven.gateway.faults import Fault, fault_of
+from faultmaven.gateway.record import Record
+from faultmaven.infrastructure.llm.errors import LLMError
+from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
+from faultmaven.infrastructure.llm.secret import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.infrastructure.llm.http import StreamReply
+
+# Of the client's headers these mean something to a provider, and none of them is a credential.
+_INWARD: Final = ("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta")
+_OUTWARD: Final = (
+    "retry-after", "request-id", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
+    "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens",
+)  # fmt: skip
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Passing:
+    """Passes requests on to a provider without looking at them."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def routes(self) -> Iterable[tuple[str, Route]]:
+        """Give the path."""
+        yield "/p/*", Route(dict.fromkeys(_METHODS, self.pass_on))
+
+    async def pass_on(self, visit: Visit) -> Answer:
+        """Send the request on and the answer back."""
+        name, _, path = visit.rest.partition("/")
+        record = Record(
+            visit.request_id, "passing", visit.caller.name, visit.started, rule="passing"
+        )
+        try:
+            return await self._pass_on(visit, name, path, record)
+        except LLMError as error:
+            fault = fault_of(error)
+            record.status, record.outcome = fault.status, type(error).__name__
+            raise fault from error
+        finally:
+            self._gateway.finish(record)
+
+    async def _pass_on(self, visit: Visit, name: str, path: str, record: Record) -> Answer:
+        provider = self._gateway.get_provider(name)
+        if not isinstance(provider, HTTPProvider) or not self._may_use(visit, provider, path):
+            message = "There is no such provider to pass a request on to, or not for this key."
+            raise Fault(404, "not_found", "not_found", message)
+        record.provider = provider.provider_name
+        body = await read_body(visit.request, self._gateway.options.max_body_bytes)
+        headers = visit.request.headers
+        inward = {field: headers[field] for field in _INWARD if field in headers}
+        query = visit.request.raw_path.partition("?")[2]
+        target = f"{path}?{query}" if query else path
+        forward = await provider.make_pass(visit.request.method, target, inward, body or None)
+        record.attempts = 1
+        reply = await forward.open()
+        try:
+            return await self._answer(visit, reply, record)
+        finally:
+            await reply.close()
+
+    async def _answer(self, visit: Visit, reply: StreamReply, record: Record) -> Answer:
+        content_type = reply.headers.get("content-type", "application/octet-stream")
+        fields = f"x-request-id: {visit.request_id}\r\n" + "".join(
+            f"{field}: {reply.headers[field]}\r\n" for field in _OUTWARD if field in reply.headers
+        )
+        record.status = reply.status
+        if not content_type.startswith("text/event-stream"):
+            body = await reply.read_all()
+            if reply.status >= 400:
+                body = redact(body.decode("utf-8", "replace")).encode()
+            return Answer(reply.status, body, content_type, fields)
+        record.streamed, record.first_s = True, perf_counter() - record.started
+        answer = Answer(reply.status, b"")
+        writer = StreamedAnswer(visit.request, answer, fields)
+        while data := await reply.read():
+            writer.write(data)
+            if writer.is_paused:
+                await writer.drain()
+        writer.write(b"", last=True)
+        return answer
+
+    def _may_use(self, visit: Visit, provider: HTTPProvider, path: str) -> bool:
+        """Tell whether a caller may reach a path: it must not leave the provider's base URL."""
+        caller = visit.caller
+        if caller.models is not None:
+            return False  # which model is asked for is not looked at
+        name = provider.provider_name
+        if caller.providers is not None and name not in caller.providers:
+            return False
+        lowered = path.lower().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\")
+        segments = lowered.replace("\\", "/").split("/")
+        return bool(path) and path.isascii() and path.isprintable() and ".." not in segments

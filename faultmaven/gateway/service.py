@@ -1,0 +1,311 @@
+"""The minimal service in front of one provider: `/health`, `/models`, `/chat`, `/command`.
+
+The provider is PROVIDER_TYPE's, described by the YAML file that CONFIG_PATH names if it names one, else
+CHAT_PROVIDER.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from typing_extensions import override
+
+from faultmaven.config.dotenv_file import read_text
+from faultmaven.config.errors import ConfigFileError
+from faultmaven.config.yaml_tree import parse_yaml
+from faultmaven.gateway.app import Route
+from faultmaven.gateway.body import parse_object, read_body
+from faultmaven.gateway.faults import fault_of, invalid
+from faultmaven.gateway.fronts.openai_chat import ChatFront
+from faultmaven.gateway.model_call import ModelCall
+from faultmaven.gateway.pages import json_answer
+from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.errors import ConfigurationError, LLMError
+from faultmaven.infrastructure.llm.providers.embedded_provider import EmbeddedProvider
+from faultmaven.infrastructure.llm.providers.factory import create_provider
+from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from faultmaven.gateway.answer import Answer
+    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.gateway.front import Ask
+    from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
+    from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse
+
+Found = TypeVar("Found")
+
+logger = logging.getLogger("faultmaven.gateway.service")
+
+HEALTH_TIMEOUT_S = 2.0
+HEALTH_KEPT_S = 10.0
+COMMANDS = {
+    "help": "List the commands.",
+    "reload": "Read the configuration anew.",
+    "set_model": 'Use another model from now on: {"command": "set_model", "model": "…"}.',
+    "status": "Say which provider and model answer, and how many requests are being answered.",
+}
+
+
+class Service:
+    """Serves one provider simply.
+
+    Args:
+        gateway: what knows the providers.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._name: str | None = None
+        self._model: str | None = None
+        self._checked_at = -math.inf
+        self._problem = ""
+
+    def routes(self) -> Iterable[tuple[str, Route]]:
+        """Give the paths."""
+        chat = ModelCall(self._gateway, ServiceFront(self))
+        yield "/health", Route({"GET": self.health, "HEAD": self.health}, access="open")
+        yield "/models", Route({"GET": self.models})
+        yield "/chat", Route({"POST": chat})
+        yield "/command", Route({"POST": self.command})
+
+    @property
+    def provider_name(self) -> str:
+        """The provider that answers.
+
+        Raises:
+            ConfigurationError: it cannot be built.
+        """
+        if self._name is None:
+            self._name = _choose_provider(self._gateway)
+        return self._name
+
+    def target(self, model: str | None) -> str:
+        """Name the provider and the model, as a plan is asked for."""
+        chosen = model or self._model
+        return f"{self.provider_name}/{chosen}" if chosen else self.provider_name
+
+    async def health(self, visit: Visit) -> Answer:
+        """Say who answers and whether it can."""
+        try:
+            provider = self._provider()
+            model = self._model or provider.get_effective_model(None)
+            problem = await self._find_problem(provider)
+        except LLMError as error:
+            return json_answer(
+                {"status": "degraded", "provider": error.provider, "model": None},
+                visit,
+                status=503,
+            )
+        state = {
+            "status": "degraded" if problem else "ok",
+            "provider": provider.provider_name,
+            "model": model,
+        }
+        return json_answer(state, visit, status=503 if problem else 200)
+
+    async def models(self, visit: Visit) -> Answer:
+        """List the provider's models, the default one marked."""
+        provider = _told(self._provider)
+        default = self._model or provider.get_effective_model(None)
+        listed = [
+            {"id": model, "default": model == default}
+            for model in dict.fromkeys([default, *provider.get_supported_models()])
+        ]
+        return json_answer({"models": listed, "default": default}, visit)
+
+    async def command(self, visit: Visit) -> Answer:
+        """Do one of `COMMANDS`."""
+        body = parse_object(await read_body(visit.request))
+        name = body.get("command")
+        if name not in COMMANDS:
+            listed = ", ".join(COMMANDS)
+            message = f"The commands are {listed}."
+            raise invalid(message, "command", "unknown_command")
+        if name == "reload":
+            return json_answer(self._reload(), visit)
+        if name == "set_model":
+            model = body.get("model")
+            if not isinstance(model, str) or not model or not model.isprintable():
+                message = "model must be the name of a model."
+                raise invalid(message, "model")
+            self._model = model
+        if name == "help":
+            return json_answer({"commands": COMMANDS}, visit)
+        provider = _told(self._provider)
+        state = {
+            "provider": provider.provider_name,
+            "model": self._model or provider.get_effective_model(None),
+            "in_flight": self._gateway.meter.in_flight,
+        }
+        return json_answer(state, visit)
+
+    def _provider(self) -> BaseLLMProvider:
+        return self._gateway.get_provider(self.provider_name)
+
+    def _reload(self) -> dict[str, Any]:
+        try:
+            self._gateway.registry.reload()
+        except ConfigurationError as error:
+            raise fault_of(error) from error
+        self._gateway.forget_names()
+        self._name = None
+        return {"reloaded": True}
+
+    async def _find_problem(self, provider: BaseLLMProvider) -> str:
+        """Ask the provider for its list of models, which costs nothing, at most every few seconds."""
+        if not provider.is_available():
+            return "not available"
+        now = time.monotonic()
+        if now - self._checked_at > HEALTH_KEPT_S and _is_asked_freely(provider):
+            self._checked_at = now
+            try:
+                async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                    check = await provider.check_key()
+                self._problem = "" if check.ok else check.reason
+            except TimeoutError:
+                self._problem = "it does not answer"
+            if self._problem:
+                logger.warning("%s: %s", provider.provider_name, self._problem)
+        return self._problem
+
+
+class ServiceFront(ChatFront):
+    """The service's own chat: `{messages}` in, `{content, model, provider, usage}` out."""
+
+    name = "service_chat"
+    wire_format: str | None = None
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    @override
+    def read(self, body: dict[str, Any]) -> Ask:
+        """Check types; the model may be left out."""
+        model = body.get("model")
+        if model is not None and not isinstance(model, str):
+            message = "model must be the name of a model."
+            raise invalid(message, "model")
+        named = {**body, "model": _told(lambda: self._service.target(model))}
+        ask = super().read(named)
+        ask.notes["provider"] = self._service.provider_name
+        return ask
+
+    @override
+    def write_answer(self, response: LLMResponse, ask: Ask) -> bytes:
+        """Write a plain answer."""
+        usage = response.usage
+        return codec.dumps(
+            {
+                "content": response.content,
+                "model": response.model,
+                "provider": ask.notes["provider"],
+                "usage": {name: usage[name] for name in _USAGE},
+                "finish_reason": response.finish_reason,
+                "tool_calls": response.tool_calls,
+                "request_id": ask.request_id,
+            }
+        )
+
+    @override
+    def make_encoder(self, ask: Ask, model: str) -> _Encoder:  # type: ignore[override]  # another encoder
+        """Make what writes a streamed answer."""
+        return _Encoder(ask.notes["provider"], model)
+
+
+class _Encoder:
+    """Writes `data: {"content": "…"}` events, and one with everything else at the end."""
+
+    def __init__(self, provider: str, model: str) -> None:
+        self._provider = provider
+        self._model = model
+        self._last: LLMChunk | None = None
+
+    def encode(self, chunk: LLMChunk) -> bytes:
+        """Write one chunk."""
+        if chunk.finish_reason or chunk.usage:
+            self._last = chunk
+        return _data({"content": chunk.text}) if chunk.text else b""
+
+    def end(self) -> bytes:
+        """Write the end of a complete answer."""
+        usage = self._last.usage if self._last else None
+        end = {
+            "done": True,
+            "model": self._model,
+            "provider": self._provider,
+            "finish_reason": self._last.finish_reason if self._last else None,
+            "usage": {
+                "input_tokens": (usage.input_tokens if usage else None) or 0,
+                "output_tokens": (usage.output_tokens if usage else None) or 0,
+            },
+        }
+        return _data(end) + b"data: [DONE]\n\n"
+
+
+def _choose_provider(gateway: Gateway) -> str:
+    """Name the service's provider, built from its own file where there is one.
+
+    Raises:
+        ConfigurationError: its file cannot be used, or no row has its name.
+    """
+    registry = gateway.registry
+    settings = registry.settings
+    if settings.config_path:
+        provider = create_provider(_read_file(settings.config_path))
+        name = provider.provider_name
+        gateway.add_provider(name, provider)
+        return name
+    if settings.source_of("PROVIDER_TYPE"):
+        return registry.resolve_name(settings.provider_type)
+    chosen = registry.resolve_name(settings.chat_provider)
+    usual = registry.resolve_name(settings.provider_type)
+    if settings.source_of("CHAT_PROVIDER") or usual not in registry.get_available_providers():
+        return chosen
+    return usual
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    """Read a provider's YAML file, and the `instance.yaml` beside it that holds its key."""
+    found: dict[str, Any] = {}
+    for place in (Path(path), Path(path).with_name("instance.yaml")):
+        if place != Path(path) and not place.is_file():
+            continue
+        label = str(place)
+        try:
+            data, _ = parse_yaml(read_text(place, label), label, lambda _name: None)
+        except ConfigFileError as exc:
+            raise ConfigurationError(str(exc), code="bad_configuration") from exc
+        if not isinstance(data, dict):
+            msg = f"{label}: must be a mapping of settings."
+            raise ConfigurationError(msg, code="bad_configuration")
+        found |= data
+    return found
+
+
+def _is_asked_freely(provider: BaseLLMProvider) -> bool:
+    """Tell whether a provider lists its models, so that asking it starts and costs nothing."""
+    if isinstance(provider, EmbeddedProvider) or not isinstance(provider, HTTPProvider):
+        return False
+    return provider.config.row.get("models_endpoint", {}) is not None
+
+
+def _told(find: Callable[[], Found]) -> Found:
+    """Call, and turn a configuration's error into what the client is told."""
+    try:
+        return find()
+    except LLMError as error:
+        raise fault_of(error) from error
+
+
+def _data(value: dict[str, Any]) -> bytes:
+    return b"data: %b\n\n" % codec.dumps(value)
+
+
+_USAGE = ("input_tokens", "output_tokens", "total_tokens")

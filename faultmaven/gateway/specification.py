@@ -1,0 +1,288 @@
+"""`/openapi.json`: what this gateway serves, as OpenAPI 3.1 says it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from faultmaven import __version__
+from faultmaven.gateway.answer import Answer
+from faultmaven.gateway.app import Route
+from faultmaven.gateway.pages import id_field
+from faultmaven.infrastructure.llm import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from faultmaven.gateway.app import Visit
+
+Schema = dict[str, Any]
+
+_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
+_NUMBER: Final[Schema] = {"type": ["number", "null"]}
+_COUNT: Final[Schema] = {"type": ["integer", "null"]}
+_FLAG: Final[Schema] = {"type": ["boolean", "null"]}
+_OBJECT: Final[Schema] = {"type": "object"}
+_TEXT_OR_LIST: Final[Schema] = {"type": ["string", "array", "null"]}
+_MESSAGES: Final[Schema] = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "required": ["role"],
+        "properties": {
+            "role": {"enum": ["system", "developer", "user", "assistant", "tool", "function"]},
+            "content": {"type": ["string", "array", "null"], "items": _OBJECT},
+        },
+    },
+}
+
+
+class Specification:
+    """Serves the document."""
+
+    def routes(self) -> Iterable[tuple[str, Route]]:
+        """Give the path."""
+        yield "/openapi.json", Route({"GET": self.show}, access="open")
+
+    async def show(self, visit: Visit) -> Answer:
+        """Give the document."""
+        return Answer(200, _encoded(), fields=id_field(visit))
+
+
+@cache
+def _encoded() -> bytes:
+    return codec.dumps(make_specification())
+
+
+def make_specification() -> Schema:
+    """Build the document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "FaultMaven gateway",
+            "version": __version__,
+            "description": "OpenAI's and Anthropic's APIs in front of every configured provider.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}, {"apiKey": []}, {"googleKey": []}],
+        "paths": _paths(),
+        "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "googleKey": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
+            },
+            "schemas": _SCHEMAS,
+        },
+    }
+
+
+def _paths() -> Schema:
+    return {
+        "/v1/chat/completions": {"post": _call("createChatCompletion", "ChatRequest", "Chat")},
+        "/v1/completions": {"post": _call("createCompletion", "CompletionRequest", "Completion")},
+        "/v1/responses": {"post": _call("createResponse", "ResponsesRequest", "Response")},
+        "/v1/embeddings": {
+            "post": _call("createEmbeddings", "EmbeddingsRequest", "Embeddings", streams=False)
+        },
+        "/v1/messages": {
+            "post": _call("createMessage", "MessagesRequest", "Message", "AnthropicError")
+        },
+        "/v1/messages/count_tokens": {
+            "post": _call(
+                "countTokens", "CountRequest", "TokenCount", "AnthropicError", streams=False
+            )
+        },
+        "/v1/models": {"get": _read("listModels", "ModelList")},
+        "/v1/models/{id}": {
+            "get": _read("showModel", "Model")
+            | {"parameters": [_path_parameter("id", "A model's name; it may hold slashes.")]}
+        },
+        "/v1/responses/{id}": {
+            method: {
+                "operationId": f"{method}StoredResponse",
+                "summary": "Declined: no answers are stored.",
+                "parameters": [_path_parameter("id", "An answer's id.")],
+                "responses": _errors("Error"),
+            }
+            for method in ("get", "delete")
+        },
+        "/chat": {"post": _call("chat", "ServiceRequest", "ServiceAnswer")},
+        "/models": {"get": _read("listServiceModels", "ServiceModels")},
+        "/command": {"post": _call("command", "Command", "Any", streams=False)},
+        "/health": {"get": _read("health", "Any", is_open=True, unwell=True)},
+        "/health/live": {"get": _read("live", "Any", is_open=True)},
+        "/health/ready": {"get": _read("ready", "Any", is_open=True, unwell=True)},
+        "/health/providers": {"get": _read("providers", "Any")},
+        "/metrics": {
+            "get": {
+                "operationId": "metrics",
+                "responses": {
+                    "200": {
+                        "description": "Numbers in Prometheus' text form.",
+                        "content": {"text/plain": {"schema": {"type": "string"}}},
+                    },
+                    **_errors("Error"),
+                },
+            }
+        },
+        "/openapi.json": {"get": _read("openapi", "Any", is_open=True)},
+        "/": {"get": _read("home", "Any", is_open=True)},
+    }
+
+
+def _call(
+    name: str, request: str, answer: str, error: str = "Error", *, streams: bool = True
+) -> Schema:
+    content: Schema = {"application/json": {"schema": _ref(answer)}}
+    if streams:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    body = {"required": True, "content": {"application/json": {"schema": _ref(request)}}}
+    return {
+        "operationId": name,
+        "parameters": [
+            {
+                "name": "x-request-timeout",
+                "in": "header",
+                "description": "Seconds for the whole call, all tries included.",
+                "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 86400},
+            }
+        ],
+        "requestBody": body,
+        "responses": {
+            "200": {"description": "The answer.", "content": content},
+            **_errors(error),
+        },
+    }
+
+
+def _read(name: str, answer: str, *, is_open: bool = False, unwell: bool = False) -> Schema:
+    described: Schema = {
+        "operationId": name,
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "content": {"application/json": {"schema": _ref(answer)}},
+            },
+            **_errors("Any" if unwell else "Error"),
+        },
+    }
+    if is_open:
+        described["security"] = []
+    return described
+
+
+def _errors(schema: str) -> Schema:
+    error = {
+        "description": "An error; `x-should-retry` says whether it is worth trying again.",
+        "content": {"application/json": {"schema": _ref(schema)}},
+    }
+    return {"4XX": error, "5XX": error}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _path_parameter(name: str, text: str) -> Schema:
+    return {"name": name, "in": "path", "required": True, "description": text, "schema": _TEXT}
+
+
+def _request(required: list[str], **fields: Schema) -> Schema:
+    return {"type": "object", "required": required, "properties": fields}
+
+
+def _answer(**fields: Schema) -> Schema:
+    return {"type": "object", "required": list(fields), "properties": fields}
+
+
+_SAMPLING: Final[dict[str, Schema]] = {
+    "temperature": _NUMBER,
+    "top_p": _NUMBER,
+    "stream": _FLAG,
+}
+_SCHEMAS: Final[dict[str, Schema]] = {
+    "Any": _OBJECT,
+    "ChatRequest": _request(
+        ["model", "messages"],
+        model=_TEXT,
+        messages=_MESSAGES,
+        max_tokens=_COUNT,
+        max_completion_tokens=_COUNT,
+        stop=_TEXT_OR_LIST,
+        seed=_COUNT,
+        tools={"type": ["array", "null"]},
+        tool_choice={"type": ["string", "object", "null"]},
+        response_format={"type": ["object", "null"]},
+        stream_options={"type": ["object", "null"]},
+        **_SAMPLING,
+    ),
+    "Chat": _answer(id=_TEXT, object={"const": "chat.completion"}, choices={"type": "array"}),
+    "CompletionRequest": _request(
+        ["model", "prompt"],
+        model=_TEXT,
+        prompt={"type": ["string", "array"]},
+        max_tokens=_COUNT,
+        stop=_TEXT_OR_LIST,
+        seed=_COUNT,
+        **_SAMPLING,
+    ),
+    "Completion": _answer(
+        id=_TEXT, object={"const": "text_completion"}, choices={"type": "array"}
+    ),
+    "ResponsesRequest": _request(
+        ["model", "input"],
+        model=_TEXT,
+        input={"type": ["string", "array"]},
+        instructions={"type": ["string", "null"]},
+        max_output_tokens=_COUNT,
+        tools={"type": ["array", "null"]},
+        **_SAMPLING,
+    ),
+    "Response": _answer(id=_TEXT, object={"const": "response"}, output={"type": "array"}),
+    "EmbeddingsRequest": _request(
+        ["model", "input"],
+        model=_TEXT,
+        input={"type": ["string", "array"]},
+        dimensions=_COUNT,
+        encoding_format={"enum": ["float", "base64", None]},
+    ),
+    "Embeddings": _answer(object={"const": "list"}, data={"type": "array"}),
+    "MessagesRequest": _request(
+        ["model", "messages", "max_tokens"],
+        model=_TEXT,
+        messages={"type": "array", "minItems": 1, "items": _OBJECT},
+        max_tokens={"type": "integer"},
+        system=_TEXT_OR_LIST,
+        tools={"type": ["array", "null"]},
+        tool_choice={"type": ["object", "null"]},
+        thinking={"type": ["object", "null"]},
+        **_SAMPLING,
+    ),
+    "Message": _answer(id=_TEXT, type={"const": "message"}, content={"type": "array"}),
+    "CountRequest": _request(
+        ["model", "messages"],
+        model=_TEXT,
+        messages={"type": "array", "minItems": 1, "items": _OBJECT},
+        system=_TEXT_OR_LIST,
+    ),
+    "TokenCount": _answer(input_tokens={"type": "integer", "minimum": 0}),
+    "ModelList": {"type": "object", "required": ["data"]},
+    "Model": _answer(id=_TEXT),
+    "ServiceRequest": _request(
+        ["messages"],
+        messages=_MESSAGES,
+        model={"type": ["string", "null"]},
+        max_tokens=_COUNT,
+        **_SAMPLING,
+    ),
+    "ServiceAnswer": _answer(content={"type": "string"}, provider=_TEXT, usage=_OBJECT),
+    "ServiceModels": _answer(models={"type": "array"}, default={"type": "string"}),
+    "Command": _request(["command"], command={"enum": ["help", "reload", "set_model", "status"]}),
+    "Error": _answer(
+        error=_answer(message=_TEXT, type=_TEXT) | {"description": "What went wrong."}
+    ),
+    "AnthropicError": _answer(type={"const": "error"}, error=_answer(type=_TEXT, message=_TEXT)),
+}

@@ -1,0 +1,45 @@
+"""`POST /v1/messages/count_tokens`: asked of the provider where it can count, else estimated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from faultmaven.gateway.app import Route
+from faultmaven.gateway.body import parse_object, read_body
+from faultmaven.gateway.faults import fault_of
+from faultmaven.gateway.fronts.anthropic_messages import error_body, read_messages
+from faultmaven.gateway.pages import json_answer
+from faultmaven.infrastructure.llm.errors import LLMError
+from faultmaven.infrastructure.llm.wire.anthropic_front import request_from_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from faultmaven.gateway.answer import Answer
+    from faultmaven.gateway.app import Gateway, Visit
+
+
+class TokenCount:
+    """Counts the tokens of Anthropic's requests."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def routes(self) -> Iterable[tuple[str, Route]]:
+        """Give the path."""
+        route = Route({"POST": self.count}, error_body=error_body)
+        yield "/v1/messages/count_tokens", route
+
+    async def count(self, visit: Visit) -> Answer:
+        """Count a request that is not sent."""
+        raw = await read_body(visit.request, self._gateway.options.max_body_bytes)
+        ask = read_messages(parse_object(raw))
+        try:
+            target = self._gateway.plan_for(ask.model, visit.caller).targets[0]
+            provider = self._gateway.get_provider(target.provider)
+            request = request_from_wire(ask.body)
+            request.model = target.model
+            tokens = await provider.count_tokens(request)
+        except LLMError as error:
+            raise fault_of(error) from error
+        return json_answer({"input_tokens": tokens}, visit)
