@@ -63,6 +63,7 @@ class Forward:
         timeout_s: the row's `timeout`.
         deadline: monotonic instant that nothing may pass; None for none.
         route: the receipt, filled in where a try failed.
+        method: in upper case.
     """
 
     model: str
@@ -73,17 +74,18 @@ class Forward:
     timeout_s: float
     deadline: float | None = None
     route: Route = field(default_factory=Route)
+    method: str = "POST"
 
     async def fetch(self) -> Reply:
-        """Post it once and give the whole answer, whatever its status."""
+        """Send it once and give the whole answer, whatever its status."""
         return await self.transport.fetch(
-            "POST", self.url, self.headers, self.body,
+            self.method, self.url, self.headers, self.body or None,
             timeout_s=self.timeout_s, deadline=self.deadline,
         )  # fmt: skip
 
     async def open(self) -> StreamReply:
-        """Post it once and give the answer when its headers are there, whatever its status."""
+        """Send it once and give the answer when its headers are there, whatever its status."""
         return await self.transport.open_stream(
-            "POST", self.url, self.headers, self.body,
+            self.method, self.url, self.headers, self.body or None,
             timeout_s=self.timeout_s, deadline=self.deadline,
         )  # fmt: skip

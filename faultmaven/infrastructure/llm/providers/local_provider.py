@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from typing_extensions import override
@@ -31,7 +31,7 @@ from faultmaven.infrastructure.llm.types import LLMRequest
 from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
     from faultmaven.infrastructure.llm.types import EmbeddingResponse, LLMChunk, LLMResponse
@@ -46,6 +46,8 @@ class LocalProvider(OpenAIProvider):
     is used.
     """
 
+    wire_format: ClassVar[str | None] = "openai_chat"
+
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         # What speaks to the server; None until it has been asked.
@@ -55,6 +57,12 @@ class LocalProvider(OpenAIProvider):
     def is_available(self) -> bool:
         """Tell whether there is an address; model and key may be left out."""
         return bool(self.config.base_url) and self._has_key()
+
+    @override
+    def can_forward(self, wire_format: str, body: Mapping[str, Any]) -> bool:
+        """Tell whether the server is known to speak the client's API."""
+        knows = self._is_ready() and self._speaker is self
+        return knows and super().can_forward(wire_format, body)
 
     @override
     async def complete(self, request: LLMRequest) -> LLMResponse:
