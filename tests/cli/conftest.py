@@ -66,7 +66,7 @@ def start(
     ) -> subprocess.Popen[bytes]:
         options = {"stdin": subprocess.DEVNULL, "stdout": -1, "stderr": -1} | options
         command = [sys.executable, "-m", "faultmaven", *arguments]
-        process = subprocess.Popen(
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             options.pop("command", command),
             cwd=tmp_path,
             env={**environment, **(env or {})},

@@ -1,0 +1,1 @@
+"""What FaultMaven costs, measured beside floors in one run: `python -m benchmarks sdk`."""
