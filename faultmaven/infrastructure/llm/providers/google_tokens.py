@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ class GoogleTokens:
     def _renewed(self, loop: asyncio.AbstractEventLoop) -> Any:
         """Give credentials with a new token; runs in a thread, for google-auth waits."""
         try:
-            from google.auth import exceptions
+            exceptions = _part("google.auth.exceptions")
         except ImportError as exc:
             msg = (
                 f"{self._provider}: Google's tokens need google-auth: "
@@ -94,21 +95,19 @@ class GoogleTokens:
         return credentials
 
     def _load(self, request: Any) -> Any:
-        from google import auth
-
         scopes = [self._scope]
         if self._source is None:
-            return auth.default(scopes=scopes, request=request)[0]
+            return _part("google.auth").default(scopes=scopes, request=request)[0]
         info = self._read_source()
-        if info.get("type") == "service_account":
-            from google.oauth2 import service_account
-
-            return service_account.Credentials.from_service_account_info(info, scopes=scopes)
-        if info.get("type") == "authorized_user":
-            from google.oauth2.credentials import Credentials
-
-            return Credentials.from_authorized_user_info(info, scopes=scopes)
-        return auth.load_credentials_from_dict(info, scopes=scopes, request=request)[0]
+        kind = info.get("type")
+        if kind == "service_account":
+            made = _part("google.oauth2.service_account").Credentials
+            return made.from_service_account_info(info, scopes=scopes)
+        if kind == "authorized_user":
+            made = _part("google.oauth2.credentials").Credentials
+            return made.from_authorized_user_info(info, scopes=scopes)
+        load = _part("google.auth").load_credentials_from_dict
+        return load(info, scopes=scopes, request=request)[0]
 
     def _read_source(self) -> dict[str, Any]:
         text = (self._source or "").strip()
@@ -125,18 +124,21 @@ class GoogleTokens:
         return info if isinstance(info, dict) else {}
 
     def _error_for(self, exc: Exception) -> LLMError:
-        from google.auth import exceptions
-
         cause: BaseException | None = exc
         while cause is not None:
             if isinstance(cause, LLMError):
                 return cause
             cause = cause.__cause__
         said = str(exc.args[0]) if exc.args else type(exc).__name__
-        if isinstance(exc, exceptions.RefreshError):
+        if isinstance(exc, _part("google.auth.exceptions").RefreshError):
             return refused(self._provider, said, _REMEDY)
         msg = f"{self._provider}: {said.rstrip('.')}. {_REMEDY}"
         return ProviderNotConfiguredError(msg, provider=self._provider, code="no_credentials")
+
+
+def _part(name: str) -> Any:
+    """Import a part of google-auth, which has annotations here and there only."""
+    return import_module(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def _requests_through(
     transport: Transport, loop: asyncio.AbstractEventLoop
 ) -> Callable[..., _Answer]:
     """Give what google-auth calls, in a thread, to send a request on the loop."""
-    from google.auth.exceptions import TransportError
+    transport_error = _part("google.auth.exceptions").TransportError
 
     def request(
         url: str,
@@ -168,7 +170,7 @@ def _requests_through(
         try:
             reply = asyncio.run_coroutine_threadsafe(sending, loop).result()
         except LLMError as exc:
-            raise TransportError(exc.message) from exc
+            raise transport_error(exc.message) from exc
         return _Answer(reply.status, reply.headers, reply.body)
 
     return request

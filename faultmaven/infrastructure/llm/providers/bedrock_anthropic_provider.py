@@ -1,0 +1,59 @@
+"""Claude on Amazon Bedrock by InvokeModel: Anthropic's bodies with all that they can say."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.providers.anthropic_provider import AnthropicProvider
+from faultmaven.infrastructure.llm.providers.aws_provider import AWSProvider
+from faultmaven.infrastructure.llm.wire.bedrock_invoke import InvokeStreamReader
+
+if TYPE_CHECKING:
+    from faultmaven.infrastructure.llm.types import LLMRequest
+    from faultmaven.infrastructure.llm.wire.stream import ChunkReader
+
+# In the body, in place of the header anthropic-version (documentation, read 2026-11-21).
+BEDROCK_VERSION = "bedrock-2023-05-31"
+
+
+class BedrockAnthropicProvider(AWSProvider, AnthropicProvider):
+    """Anthropic's Messages as Bedrock passes them on; streams hold its events in binary frames."""
+
+    # A client's body names its model, which has no place here.
+    wire_format: ClassVar[str | None] = None
+
+    @override
+    def _get_headers(self) -> dict[str, str]:
+        headers = super()._get_headers()
+        headers.pop("anthropic-version", None)
+        return headers
+
+    @override
+    def _endpoint_for(self, request: LLMRequest) -> str:
+        operation = "invoke-with-response-stream" if request.stream else "invoke"
+        return self._model_url(request.model or "", operation)
+
+    @override
+    def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
+        body = super()._transform_request(request)
+        for name in ("model", "stream"):
+            body.pop(name, None)
+        return {"anthropic_version": BEDROCK_VERSION, **body}
+
+    @override
+    def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
+        # Whether to stream is said by the address.
+        return self._transform_request(request)
+
+    # Anthropic's own events come as the contents of frames.
+    @override
+    def _make_stream_reader(self) -> ChunkReader:  # type: ignore[override]  # another framing
+        return InvokeStreamReader()
+
+    @override
+    def _counted_input(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {"invokeModel": {"body": base64.b64encode(codec.dumps(body)).decode()}}
