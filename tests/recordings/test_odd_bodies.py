@@ -22,8 +22,8 @@ def chat(message, finish_reason="stop"):
     return {"id": "c", "model": "m", "choices": [choice]}
 
 
-def provider(kind, base_url):
-    row = {"api_key_var": None}
+def provider(kind, base_url, **row):
+    row = {"api_key_var": None, **row}
     return kind(name="odd", base_url=base_url, models=["m"], max_retries=0, row=row)
 
 
@@ -71,3 +71,57 @@ async def test_lines_of_json_are_a_stream_under_the_type_of_json(cuts):
     assert assemble(chunks).content == "Good day"
     assert len(chunks) >= 3
     assert chunks[-1].finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("usage", "usd", "status"),
+    [
+        ({"cost": 0.0042, "is_byok": False}, 0.0042, "actual"),
+        ({"cost": 0.0001, "is_byok": True}, 0.000985, "estimated"),
+        ({}, 0.000985, "estimated"),
+    ],
+    ids=["stated", "own-key", "computed"],
+)
+async def test_the_hosts_own_sum_is_the_cost(usage, usd, status):
+    counts = {"prompt_tokens": 1000, "completion_tokens": 500, **usage}
+    answer = chat({"role": "assistant", "content": "Hi"}) | {"usage": counts}
+    async with replaying(body(answer)) as origin:
+        priced = provider(OpenAIProvider, f"{origin}/v1", catalog="groq")
+        async with priced as odd:
+            response = await odd.generate("Hello", model="llama-3.3-70b-versatile")
+
+    assert response.cost_usd == pytest.approx(usd)
+    assert response.cost_status == status
+
+
+async def test_a_model_without_a_price_has_no_cost():
+    answer = chat({"role": "assistant", "content": "Hi"})
+    async with (
+        replaying(body(answer)) as origin,
+        provider(OpenAIProvider, f"{origin}/v1") as odd,
+    ):
+        response = await odd.generate("Hello")
+
+    assert (response.cost_usd, response.cost_status) == (None, "unknown")
+
+
+async def test_a_streams_last_piece_has_the_hosts_sum():
+    events = [
+        {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "Hi"}}]},
+        {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+        {
+            "id": "c", "choices": [],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 2, "cost": 0.01},
+        },
+    ]  # fmt: skip
+    sse = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    exchange = {"response": {"status": 200, "headers": {}, "sse": sse}}
+    async with (
+        replaying(exchange) as origin,
+        provider(OpenAIProvider, f"{origin}/v1") as odd,
+    ):
+        chunks = [chunk async for chunk in odd.stream("Hello")]
+
+    assert chunks[-1].usage.cost_usd == 0.01
+    assert odd.price("m", chunks[-1].usage).status == "actual"
+    assert assemble(chunks).cost_status == "actual"

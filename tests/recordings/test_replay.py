@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from faultmaven.infrastructure.llm.errors import LLMError
+from faultmaven.infrastructure.llm.errors import LLMError, ResponseFormatError
 from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
 from faultmaven.infrastructure.llm.types import LLMResponse
 from faultmaven.infrastructure.llm.wire.assemble import assemble
@@ -43,8 +43,11 @@ SPEAKERS = {
     "bedrock-converse": Speaker("BedrockProvider"),
     "watsonx-generation": Speaker("WatsonxProvider"),
 }
-# No answer of a model, but the description of a cached prompt.
-NO_ANSWERS = {"gemini.gemini-generate.chat.9cd8a48f30"}
+# Nothing that an answer can hold: the description of a cached prompt, and an image alone.
+NO_ANSWERS = {
+    "gemini.gemini-generate.chat.9cd8a48f30",
+    "openai.openai-responses.server-tools-stream.100acc4dcd",
+}
 # One piece; small ones that split every event and character; large ones across events.
 SPLITS = {"whole": 0, "bytes-3": 3, "bytes-1000": 1000}
 NOT_YET = (LLMError, ImportError)
@@ -136,7 +139,9 @@ async def test_generate_gives_the_recorded_facts(exchange, expected):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize(("exchange", "expected"), recorded(*DIALECTS, streamed=True))
+@pytest.mark.parametrize(
+    ("exchange", "expected"), recorded(*DIALECTS, streamed=True, exclude=NO_ANSWERS)
+)
 async def test_stream_gives_the_recorded_facts(exchange, expected, split):
     chunks: list = []
     cuts = cuts_of(exchange, split)
@@ -186,3 +191,16 @@ async def test_structured_answer_is_parsed(exchange, expected):
 
     assert response.parsed == json.loads(expected["text"])
     assert_facts(named(response, expected), expected)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "expected"),
+    [case for case in recorded(*DIALECTS) if case.id is None or case.id in NO_ANSWERS],
+)
+async def test_an_answer_that_holds_nothing_is_an_error(exchange, expected):
+    is_stream = "sse" in exchange["response"]
+    async with replaying(exchange) as origin, provider_for(exchange, origin) as provider:
+        with pytest.raises(ResponseFormatError) as caught:
+            await (stream(provider, []) if is_stream else provider.generate("Hello"))
+
+    assert caught.value.code == "empty_response"

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from faultmaven.infrastructure.llm.catalog import ModelInfo, Rates
 
 if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.catalog import Price
-    from faultmaven.infrastructure.llm.types import Usage
-
-CostStatus = Literal["estimated", "actual", "unknown"]
+    from faultmaven.infrastructure.llm.types import CostStatus, Usage
 
 _TOKENS_PER_RATE = 1_000_000
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 UsageSource = Literal["reported", "estimated", "none"]
+CostStatus = Literal["actual", "estimated", "unknown"]
 
 # Made at run time: a literal of the same value in a caller's code is never the same object, which is
 # how `is_default` tells what nobody asked for from what somebody typed.
@@ -149,13 +150,14 @@ class ToolCallDelta(dict[str, Any]):
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens of one call; None where the provider did not report a number."""
+    """Tokens of one call, and the sum if stated; None where the provider did not report a number."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cost_usd: float | None = None
 
 
 @dataclass(slots=True)
@@ -294,6 +296,8 @@ class LLMResponse:
         finish_reason: stop, length, tool_calls, content_filter; None where the provider gave none.
         finish_reason_raw: the provider's own word.
         cost_usd: US dollars; None where a price is not known, 0.0 only where it costs nothing.
+        cost_status: "actual" where the provider stated the sum itself, "estimated" where it was
+            computed from prices, "unknown" where there is none.
         input_tokens: the whole prompt as the provider counted it; None where it reported no usage.
         output_tokens: the whole answer likewise, reasoning included.
         usage_source: "reported"; "estimated" where only `estimated_usage` is known; "none".
@@ -330,6 +334,11 @@ class LLMResponse:
     estimated_usage: Usage | None = None
     success: bool = True
     error: str | None = None
+    cost_status: CostStatus = "unknown"
+
+    def __post_init__(self) -> None:
+        if self.cost_usd is not None and self.cost_status == "unknown":
+            self.cost_status = "estimated"
 
     @property
     def usage(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from faultmaven.infrastructure.llm.errors import (
     ResponseFormatError,
     ServerError,
 )
-from faultmaven.infrastructure.llm.pricing import FREE, price_call
+from faultmaven.infrastructure.llm.pricing import FREE, Cost, price_call
 from faultmaven.infrastructure.llm.providers.config import ProviderConfig
 from faultmaven.infrastructure.llm.secret import redact
 from faultmaven.infrastructure.llm.types import (
@@ -289,6 +289,24 @@ class BaseLLMProvider(ABC):
             return price_call(FREE, usage).usd
         return price_call(self._find_model(model), usage, datetime.now(UTC)).usd
 
+    def price(self, model: str, usage: Usage) -> Cost:
+        """Price a call by its tokens: what the provider stated itself, else `calculate_cost`.
+
+        Args:
+            model: the provider's name for the model.
+            usage: tokens that were reported, or estimated.
+        """
+        if usage.cost_usd is not None:
+            return Cost(usage.cost_usd, "actual")
+        usd = self.calculate_cost(
+            model,
+            usage.input_tokens or 0,
+            usage.output_tokens or 0,
+            cache_read_tokens=usage.cache_read_tokens or 0,
+            cache_write_tokens=usage.cache_write_tokens or 0,
+        )
+        return Cost(usd, "unknown" if usd is None else "estimated")
+
     async def close(self) -> None:  # noqa: B027  # most custom providers have nothing to release
         """Release connections and processes; closing twice is fine."""
 
@@ -407,6 +425,7 @@ def usage_of(response: LLMResponse) -> Usage | None:
         response.cache_read_tokens,
         response.cache_write_tokens,
         response.reasoning_tokens,
+        response.cost_usd if response.cost_status == "actual" else None,
     )
 
 

@@ -53,6 +53,7 @@ from faultmaven.infrastructure.llm.types import (
     LLMRequest,
     LLMResponse,
     Route,
+    Usage,
     make_request,
 )
 from faultmaven.infrastructure.llm.wire.assemble import assemble
@@ -659,14 +660,9 @@ class HTTPProvider(BaseLLMProvider):
             response.tokens_used = response.usage["total_tokens"]
         else:
             self._learn(call, response.input_tokens)
-        usage = response.usage
-        response.cost_usd = self.calculate_cost(
-            call.model,
-            usage["input_tokens"],
-            usage["output_tokens"],
-            cache_read_tokens=usage["cache_read_tokens"],
-            cache_write_tokens=usage["cache_write_tokens"],
-        )
+        if response.cost_status != "actual":
+            cost = self.price(call.model, response.estimated_usage or _tokens_of(response))
+            response.cost_usd, response.cost_status = cost.usd, cost.status
         return response
 
     def _explain_interruption(self, error: LLMError, call: Call, text: str) -> LLMError:
@@ -866,6 +862,15 @@ def _may_be_empty(response: LLMResponse) -> bool:
     # Thinking without an answer has been paid for, and a stream gives it as well.
     thought = response.reasoning or response.reasoning_details
     return bool(said_otherwise or thought) or response.finish_reason in ("length", "content_filter")
+
+
+def _tokens_of(response: LLMResponse) -> Usage:
+    return Usage(
+        response.input_tokens,
+        response.output_tokens,
+        response.cache_read_tokens,
+        response.cache_write_tokens,
+    )
 
 
 def _response_of(answer: ChatResponse) -> LLMResponse:

@@ -44,6 +44,8 @@ def make_response(
         reasoning_tokens=usage.reasoning_tokens,
         raw_response=raw,
         usage_source="reported" if known else "none",
+        cost_usd=usage.cost_usd,
+        cost_status="unknown" if usage.cost_usd is None else "actual",
         **fields,
     )
 

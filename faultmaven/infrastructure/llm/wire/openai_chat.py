@@ -13,6 +13,7 @@ from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMResponse, ToolCall, Usage
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
+from faultmaven.infrastructure.llm.wire.reported_cost import reported_cost_usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -283,6 +284,7 @@ def usage_from_wire(usage: Any) -> Usage | None:
             (inward, "cache_write_tokens"), (usage, "cache_creation_input_tokens")
         ),
         reasoning_tokens=reasoning,
+        cost_usd=reported_cost_usd(usage),
     )
 
 
@@ -298,6 +300,8 @@ def set_usage(response: LLMResponse, usage: Usage | None) -> None:
     response.cache_write_tokens = usage.cache_write_tokens
     response.reasoning_tokens = usage.reasoning_tokens
     response.usage_source = "reported"
+    if usage.cost_usd is not None:
+        response.cost_usd, response.cost_status = usage.cost_usd, "actual"
 
 
 def mark_cut_off_call(response: LLMResponse) -> None:

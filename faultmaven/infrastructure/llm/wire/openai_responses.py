@@ -21,6 +21,7 @@ from faultmaven.infrastructure.llm.wire.fields import (
     text_in,
 )
 from faultmaven.infrastructure.llm.wire.openai_chat import is_strict_schema
+from faultmaven.infrastructure.llm.wire.reported_cost import reported_cost_usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -244,6 +245,7 @@ def usage_from_wire(body: dict[str, Any]) -> Usage | None:
         cache_read_tokens=count_in(inward, "cached_tokens"),
         cache_write_tokens=count_in(inward, "cache_write_tokens"),
         reasoning_tokens=count_in(outward, "reasoning_tokens"),
+        cost_usd=reported_cost_usd(usage),
     )
 
 
