@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PROVIDER: Final = "provider.schema.json"
 CONFIG_FILE: Final = "faultmaven.schema.json"
+DIALECT: Final = "dialect.schema.json"
 MAX_SHOWN_CHARS: Final = 60
 
 
@@ -52,12 +53,16 @@ def accepts(name: str) -> Check:
     return _compile({"$ref": name}, name)
 
 
+def _accepts_dialect(value: Any) -> bool:
+    return accepts(DIALECT)(value)
+
+
 def faults(name: str, document: object) -> list[Fault]:
     """Say everything that is wrong with a document; empty for a valid one."""
     from jsonschema import Draft202012Validator
     from referencing import Registry, Resource
 
-    schemas = [load_schema(PROVIDER), load_schema(name)]
+    schemas = [load_schema(PROVIDER), load_schema(DIALECT), load_schema(name)]
     registry: Registry[Any] = Registry().with_resources(
         [(schema["$id"], Resource.from_contents(schema)) for schema in schemas]
     )
@@ -71,9 +76,10 @@ def _faults_of(error: ValidationError) -> Iterator[Fault]:
     schema: Any = error.schema
     if error.validator == "additionalProperties" and error.validator_value is False:
         known = schema.get("properties", {})
+        patterns = schema.get("patternProperties", {})
         instance: Any = error.instance
         for key in instance:
-            if key not in known and not str(key).startswith("x-"):
+            if key not in known and not any(re.search(p, str(key)) for p in patterns):
                 remedy = (
                     did_you_mean(str(key), known) or "Known are: " + ", ".join(sorted(known)) + "."
                 )
@@ -141,6 +147,9 @@ def _compile(schema: Any, document: str) -> Check:
 def _reference(reference: str, document: str) -> Check:
     file, _, pointer = reference.partition("#")
     name = file or document
+    if file == DIALECT != document:
+        # Few rows have a dialect of their own: its schema is read when the first one does.
+        return _accepts_dialect
     schema: Any = load_schema(name)
     for step in pointer.split("/")[1:]:
         schema = schema[step]

@@ -411,6 +411,10 @@ class HTTPProvider(BaseLLMProvider):
         """Build the body of a streamed request; `request.stream` is true."""
         return {**self._transform_request(request), "stream": True}
 
+    def _read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> LLMError:
+        """Build the error that a refused call means; every known shape is understood."""
+        return parse_error(status, headers, body)
+
     def _parse_stream_chunk(self, data: Any) -> LLMChunk | str | None:
         """Read the parsed data of one server-sent event; None where it holds nothing of the answer."""
         raise NotImplementedError(data)
@@ -578,7 +582,7 @@ class HTTPProvider(BaseLLMProvider):
         self, reply: StreamReply, reader: ChunkReader, call: Call
     ) -> OpenedStream:
         if reply.status >= 300:
-            raise parse_error(reply.status, reply.headers, await reply.read_all())
+            raise self._read_error(reply.status, reply.headers, await reply.read_all())
         is_json = reply.headers.get("content-type", "").startswith("application/json")
         if is_json and not self.streams_json:
             # The host does not stream, or reports an error under a status of success.
@@ -605,7 +609,7 @@ class HTTPProvider(BaseLLMProvider):
             text = redact(reply.body.decode(errors="replace"))
             logger.debug("%s: received %s %s", self.provider_name, reply.status, text)
         if reply.status >= 300:
-            raise parse_error(reply.status, reply.headers, reply.body)
+            raise self._read_error(reply.status, reply.headers, reply.body)
         return reply
 
     def _read_answer(self, body: bytes) -> LLMResponse:

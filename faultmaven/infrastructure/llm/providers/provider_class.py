@@ -21,6 +21,7 @@ BUILTIN_CLASSES: Final = {
     "BedrockProvider": "bedrock_provider",
     "CohereProvider": "cohere_provider",
     "DatabricksProvider": "databricks_provider",
+    "DeclaredProvider": "declared_provider",
     "EchoProvider": "echo_provider",
     "EmbeddedProvider": "embedded_provider",
     "GeminiProvider": "gemini_provider",
