@@ -66,10 +66,11 @@ def start(
     ) -> subprocess.Popen[bytes]:
         options = {"stdin": subprocess.DEVNULL, "stdout": -1, "stderr": -1} | options
         command = [sys.executable, "-m", "faultmaven", *arguments]
-        process: subprocess.Popen[bytes] = subprocess.Popen(
+        process = subprocess.Popen(
             options.pop("command", command),
             cwd=tmp_path,
             env={**environment, **(env or {})},
+            text=False,
             **options,
         )
         running.append(process)

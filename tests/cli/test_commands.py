@@ -12,8 +12,8 @@ from tests.cli.conftest import FaultMaven
 
 KEY = "gsk_canary0123456789abcdef"
 COMMANDS = [
-    "chat", "completion", "config", "discover", "doctor", "env", "models", "pricing", "providers",
-    "validate",
+    "chat", "completion", "config", "discover", "doctor", "env", "llm", "models", "pricing", "providers",
+    "serve", "validate",
 ]  # fmt: skip
 
 
@@ -349,3 +349,33 @@ def test_discover_finds_nothing(faultmaven: FaultMaven) -> None:
 
     assert run.returncode == 1
     assert port in run.stderr
+
+
+@pytest.mark.parametrize(("typed", "code"), [("another\n", 0), ("wrong-key-0123\n", 1), ("\n", 2)])
+def test_llm_validate_key_reads_a_key_from_the_standard_input(
+    faultmaven: FaultMaven, typed: str, code: int
+) -> None:
+    with FakeUpstream.in_thread(api_keys=["another"]) as upstream:
+        env = {"GROQ_API_BASE": upstream.base_url}
+
+        run = faultmaven("llm", "validate-key", "groq", "--ask", stdin=typed, env=env)
+
+    assert run.returncode == code, run.stderr
+    assert typed == "\n" or typed.strip() not in run.stdout.replace("another key", "")
+
+
+def test_llm_validate_key_checks_the_configured_key(faultmaven: FaultMaven) -> None:
+    with FakeUpstream.in_thread(api_keys=[KEY]) as upstream:
+        env = {"GROQ_API_KEY": KEY, "GROQ_API_BASE": upstream.base_url}
+
+        run = faultmaven("llm", "validate-key", "groq", env=env)
+
+        assert run.returncode == 0
+        assert len(upstream.requests) == 1
+
+
+def test_llm_test_providers_takes_a_list(faultmaven: FaultMaven) -> None:
+    run = faultmaven("llm", "test-providers", "--providers", "echo, openai", "--json")
+
+    assert [trial["ok"] for trial in json.loads(run.stdout)] == [True, False]
+    assert run.returncode == 1
