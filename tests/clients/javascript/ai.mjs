@@ -1,0 +1,69 @@
+// The AI SDK with one of its providers, named by PROVIDER: one line of JSON a case, `{case, …}`.
+import { createAnthropic } from "@ai-sdk/anthropic";
+import { createOpenAI } from "@ai-sdk/openai";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { Output, generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
+import { KEY, MODEL, SCHEMA, URL, imageData, parameters, report } from "./case.mjs";
+
+globalThis.AI_SDK_LOG_WARNINGS = false;
+const settings = { apiKey: KEY, baseURL: `${URL}/v1` };
+const makers = {
+  anthropic: () => createAnthropic(settings)(MODEL),
+  openai: () => createOpenAI(settings)(MODEL),
+  compatible: () =>
+    createOpenAICompatible({
+      ...settings,
+      name: "gateway",
+      includeUsage: true,
+      supportsStructuredOutputs: true,
+    })(MODEL),
+};
+const options = { model: makers[process.env.PROVIDER](), maxRetries: 0 };
+const asked = [];
+const tools = {
+  get_weather: tool({
+    description: "Tell the weather of a city",
+    inputSchema: jsonSchema(parameters),
+    execute: async ({ city }) => {
+      asked.push(city);
+      return "sunny";
+    },
+  }),
+};
+
+await report("plain", async () => {
+  const { text, usage } = await generateText({ ...options, prompt: "Hello" });
+  return { text, usage: usage.totalTokens };
+});
+
+await report("streamed", async () => {
+  const result = streamText({ ...options, prompt: "Hello", onError: () => {} });
+  let text = "";
+  for await (const piece of result.textStream) text += piece;
+  return { text, usage: (await result.usage).totalTokens };
+});
+
+await report("tools", async () => {
+  const stopWhen = stepCountIs(2);
+  const result = streamText({ ...options, prompt: "Weather?", tools, stopWhen, onError: () => {} });
+  return { text: await result.text, cities: asked };
+});
+
+await report("structure", async () => {
+  const output = Output.object({ schema: jsonSchema(SCHEMA) });
+  const result = await generateText({ ...options, prompt: "Hello", output });
+  return result.output;
+});
+
+await report("image", async () => {
+  const content = [
+    { type: "text", text: "What is it?" },
+    { type: "file", data: imageData, mediaType: "image/png" },
+  ];
+  const { text } = await generateText({ ...options, messages: [{ role: "user", content }] });
+  return { text };
+});
+
+await report("error", async () => {
+  await generateText({ ...options, prompt: "Hello" });
+});

@@ -1,0 +1,105 @@
+"""A gateway as its clients meet it: the command `faultmaven serve`, in front of one scripted upstream.
+
+The upstream speaks every dialect; a provider of the gateway stands for each of them, so that a model's
+name chooses what the gateway has to translate into.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "gk-clients-0123456789"
+UPSTREAM_KEY = "sk-upstream-0123456789"
+# Providers by dialect: class, and the dialect's name at the fake upstream.
+DIALECTS = {
+    "chat": ("OpenAIProvider", "openai"),
+    "messages": ("AnthropicProvider", "anthropic"),
+    "responses": ("OpenAIResponsesProvider", "openai"),
+    "gemini": ("GeminiProvider", "gemini"),
+    "ollama": ("OllamaProvider", "ollama"),
+    "cohere": ("CohereProvider", "cohere"),
+}
+START_TIMEOUT_S = 30.0
+_ADDRESS = re.compile(r"listens on (http://\S+?)[,;]")
+
+
+class Served:
+    """A running gateway.
+
+    Attributes:
+        url: scheme, host and port.
+        key: what it lets in.
+    """
+
+    def __init__(self, url: str, key: str = KEY) -> None:
+        self.url = url
+        self.key = key
+
+    @property
+    def base_url(self) -> str:
+        """What OpenAI's clients are given."""
+        return f"{self.url}/v1"
+
+
+def provider_rows(base_url_for: Any) -> dict[str, Any]:
+    """Give a row for every dialect of an upstream."""
+    return {
+        f"up-{name}": {
+            "provider_class": provider_class,
+            "default_base_url": base_url_for(dialect),
+            "default_model": "fake-model",
+            "api_key_var": "UPSTREAM_KEY",
+            "max_retries": 0,
+        }
+        for name, (provider_class, dialect) in DIALECTS.items()
+    }
+
+
+@contextmanager
+def serving(folder: Path, rows: dict[str, Any], **variables: str) -> Iterator[Served]:
+    """Run `faultmaven serve` on a free port; its standard error is kept in `folder`."""
+    config = folder / "faultmaven.yaml"
+    config.write_text(yaml.safe_dump({"providers": rows}))
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "PYTHONPATH": ":".join(path for path in sys.path if path),
+        "UPSTREAM_KEY": UPSTREAM_KEY,
+        "FAULTMAVEN_GATEWAY_KEYS": KEY,
+        # A provider whose models are known, so that a name that nobody has is refused.
+        "CHAT_PROVIDER": "groq",
+        "GROQ_API_KEY": UPSTREAM_KEY,
+        **variables,
+    }
+    log = folder / "gateway.log"
+    command = [sys.executable, "-m", "faultmaven", "serve", "--port", "0", "--config", str(config)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.PIPE, text=True
+        )
+    try:
+        yield Served(_address(process))
+    finally:
+        process.terminate()
+        process.communicate(timeout=START_TIMEOUT_S)
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if found := _ADDRESS.search(line):
+            return found[1]
+    msg = "the gateway did not start: " + "".join(said)
+    raise AssertionError(msg)
