@@ -57,13 +57,13 @@ def faultmaven(environment: dict[str, str], tmp_path: Path) -> FaultMaven:
 @pytest.fixture
 def start(
     environment: dict[str, str], tmp_path: Path
-) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+) -> Iterator[Callable[..., subprocess.Popen[Any]]]:
     """Start the command, and end it with the test."""
-    running: list[subprocess.Popen[bytes]] = []
+    running: list[subprocess.Popen[Any]] = []
 
     def begin(
         *arguments: str, env: Mapping[str, str] | None = None, **options: Any
-    ) -> subprocess.Popen[bytes]:
+    ) -> subprocess.Popen[Any]:
         options = {"stdin": subprocess.DEVNULL, "stdout": -1, "stderr": -1} | options
         command = [sys.executable, "-m", "faultmaven", *arguments]
         process = subprocess.Popen(
