@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
+_VERSION_AT_END = re.compile(r"/v\d\w*$")
 _PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
 
 
@@ -48,6 +50,37 @@ def normalise_base_url(
     port = f":{parts.port}" if parts.port is not None else ""
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme.lower()}://{shown}{port}{parts.path.rstrip('/')}"
+
+
+def completed_address(base_url: str, ending: str, default: str | None) -> str:
+    """Add the path that an address by custom leaves out.
+
+    Args:
+        base_url: as normalised.
+        ending: what the official clients add to the variable that it came from (`/v1` to
+            ANTHROPIC_BASE_URL); not added where the address ends in a version already.
+        default: the row's own address: the same host without any path is meant to have its path.
+    """
+    path = urlsplit(base_url).path
+    if ending:
+        return base_url if _VERSION_AT_END.search(path) else f"{base_url}{ending}"
+    if not path and default and "${" not in default:
+        own = urlsplit(default)
+        if own.netloc == urlsplit(base_url).netloc:
+            return f"{base_url}{own.path.rstrip('/')}"
+    return base_url
+
+
+def moved_address(address: str, default: str | None, base_url: str | None) -> str:
+    """Give a whole address of a row at the host that is called in place of the row's own.
+
+    Only an address at the host of `default` moves; one of another host stays.
+    """
+    parts = urlsplit(address)
+    if default is None or base_url is None or parts.netloc != urlsplit(default).netloc:
+        return address
+    called = urlsplit(base_url)
+    return parts._replace(scheme=called.scheme, netloc=called.netloc).geturl()
 
 
 def is_private_host(host: str) -> bool:

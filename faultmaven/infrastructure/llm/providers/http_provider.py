@@ -691,7 +691,10 @@ class HTTPProvider(BaseLLMProvider):
         return self.config.row.get("auth") or self.default_auth
 
     def _url(self, endpoint: str, default: str) -> str:
-        path: str = (self.config.row.get("endpoints") or {}).get(endpoint, default)
+        return self._absolute((self.config.row.get("endpoints") or {}).get(endpoint, default))
+
+    def _absolute(self, path: str) -> str:
+        """Give the URL of a path below the base URL; a whole address stays as it is."""
         return path if "://" in path else f"{self.config.base_url}{path}"
 
     def _has_key(self) -> bool:
@@ -780,7 +783,7 @@ class HTTPProvider(BaseLLMProvider):
 
     def _models_url(self) -> str | None:
         endpoint = self.config.row.get("models_endpoint", {"path": "/models"})
-        return None if endpoint is None else f"{self.config.base_url}{endpoint['path']}"
+        return None if endpoint is None else self._absolute(endpoint["path"])
 
     async def _fetch_model_ids(self, timeout_s: float) -> list[str]:
         """Ask the provider's model list.

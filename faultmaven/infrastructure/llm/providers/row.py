@@ -30,7 +30,9 @@ CONVENTION: Final[Mapping[str, Any]] = {
     "confidence_score": 0.8,
     "status": "active",
 }
-OWN_FIELDS: Final = ("aliases", "api_key_var", "base", "base_url_var", "display_name", "model_var")
+OWN_FIELDS: Final = (
+    "aliases", "api_key_var", "base", "base_url_append", "base_url_var", "display_name", "model_var",
+)  # fmt: skip
 REFUSED_STATUS: Final = ("disabled", "retired")
 _NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-.")
 
@@ -132,7 +134,39 @@ class _Resolver:
             wanted += self._missing_address()
         for text in (row.get("headers") or {}).values():
             wanted += self._unset(text)
+        for text in _whole_addresses(row):
+            wanted += self._unset(text)
         return list(dict.fromkeys(wanted))
+
+    def addressed_row(self, base_url: str | None) -> dict[str, Any]:
+        """Give the row with its whole addresses as they are called: see `_whole_address`."""
+        row = dict(self.row)
+        for field, key in _ADDRESS_FIELDS:
+            holder = row.get(field)
+            if isinstance(holder, str):
+                row[field] = self._whole_address(holder, base_url)
+            elif isinstance(holder, dict):
+                names = holder if key is None else [key]
+                row[field] = holder | {
+                    n: self._whole_address(holder[n], base_url) for n in names if n in holder
+                }
+        return row
+
+    def _whole_address(self, text: str, base_url: str | None) -> str:
+        """Expand a whole address, and move it along where another server stands in for the row's.
+
+        Otherwise a proxy named by a variable would see the calls, and the provider itself still be
+        asked for its models.
+        """
+        from faultmaven.infrastructure.llm.providers.address import moved_address
+
+        if "://" not in text:
+            return text
+        default = self.row.get("default_base_url")
+        known = default if default and not self._unset(default) else None
+        return moved_address(
+            expand(text, self._value), expand(known, self._value) if known else None, base_url
+        )
 
     def resolve(self) -> ProviderConfig:
         if missing := self.missing():
@@ -142,12 +176,13 @@ class _Resolver:
                 provider=self.name,
                 code="provider_not_configured",
             )
-        row, settings = self.row, self.settings
+        base_url = self._base_url()
+        row, settings = self.addressed_row(base_url), self.settings
         retries = settings.llm_max_retries
         return ProviderConfig(
             name=self.name,
             api_key=self._api_key(),
-            base_url=self._base_url(),
+            base_url=base_url,
             models=self._models(),
             max_retries=int(row["max_retries"]) if retries is None else retries,
             timeout=float(row["timeout"]),
@@ -214,26 +249,31 @@ class _Resolver:
         return self.variables.get(variable) or self.settings.lookup(variable)
 
     def _base_url(self) -> str | None:
-        from faultmaven.infrastructure.llm.providers.address import normalise_base_url
+        from faultmaven.infrastructure.llm.providers.address import (
+            completed_address,
+            normalise_base_url,
+        )
 
         row = self.row
         default = row.get("default_base_url")
         text = self._first(row["base_url_var"])
-        source = ""
+        source = ending = ""
         if text:
             variable = next(n for n in _listed(row["base_url_var"]) if self.settings.lookup(n))
             source = f"{variable} ({self.settings.source_of(variable)})"
+            ending = (row.get("base_url_append") or {}).get(variable, "")
         elif default:
             text, source = expand(default, self._value), "default_base_url"
         else:
             return None
         try:
-            return normalise_base_url(
+            base_url = normalise_base_url(
                 text,
                 local=bool(row.get("local")),
                 allow_http=bool(row.get("allow_http")),
                 default=default,
             )
+            return completed_address(base_url, ending, default)
         except ValueError as exc:
             msg = f"{self.name}: {source}: {exc}."
             raise ConfigurationError(msg, provider=self.name, code="bad_base_url") from None
@@ -281,6 +321,26 @@ def models_of(name: str, row: Row, settings: Settings) -> list[str]:
 def _is_without_address(row: Row) -> bool:
     """Tell whether a provider needs no address: its class brings the model along."""
     return bool(row.get("local")) and row.get("base_url_var", "") is None
+
+
+_ADDRESS_FIELDS: Final = (
+    ("endpoints", None),
+    ("models_endpoint", "path"),
+    ("embeddings", "path"),
+    ("health_endpoint", None),
+)
+
+
+def _whole_addresses(row: Row) -> list[str]:
+    """Give the addresses in a row that do not begin with the base URL."""
+    texts: list[str] = []
+    for field, key in _ADDRESS_FIELDS:
+        holder = row.get(field)
+        if isinstance(holder, str):
+            texts.append(holder)
+        elif isinstance(holder, dict):
+            texts += holder.values() if key is None else [holder.get(key) or ""]
+    return [text for text in texts if "://" in text]
 
 
 def _listed(names: str | Iterable[str] | None) -> list[str]:

@@ -167,6 +167,7 @@ BUILTIN_ROWS: Final[dict[str, dict[str, Any]]] = {
     "anthropic": {
         "display_name": "Anthropic", "category": "lab",
         "base_url_var": ["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
+        "base_url_append": {"ANTHROPIC_BASE_URL": "/v1"},
         "default_base_url": "https://api.anthropic.com/v1", "default_model": "claude-haiku-5-5",
         "provider_class": "AnthropicProvider", "key_prefixes": ["sk-ant-"], "embeddings": None,
         "capabilities": {"tools": True, "parallel_tools": True, "images": True, "reasoning": True},
@@ -279,6 +280,7 @@ BUILTIN_ROWS: Final[dict[str, dict[str, Any]]] = {
         "aliases": ["azureanthropic"],
         "api_key_var": ["AZURE_ANTHROPIC_API_KEY", "ANTHROPIC_FOUNDRY_API_KEY"],
         "base_url_var": ["AZURE_ANTHROPIC_API_BASE", "ANTHROPIC_FOUNDRY_BASE_URL"],
+        "base_url_append": {"ANTHROPIC_FOUNDRY_BASE_URL": "/v1"},
         "default_base_url": "https://${resource}.services.ai.azure.com/anthropic/v1",
         "default_model": "claude-haiku-4-5", "catalog": "anthropic",
         "provider_class": "AnthropicProvider",
@@ -918,6 +920,7 @@ BUILTIN_ROWS: Final[dict[str, dict[str, Any]]] = {
     "groq": {
         "display_name": "Groq", "category": "host",
         "base_url_var": ["GROQ_API_BASE", "GROQ_BASE_URL"],
+        "base_url_append": {"GROQ_BASE_URL": "/openai/v1"},
         "default_base_url": "https://api.groq.com/openai/v1",
         "default_model": "openai/gpt-oss-120b", "key_prefixes": ["gsk_"], "embeddings": None,
         "params": {"drop": ["logit_bias", "logprobs", "top_logprobs", "n"]},

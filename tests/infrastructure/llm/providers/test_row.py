@@ -257,3 +257,75 @@ def test_addresses_are_refused(text: str, said: str) -> None:
 )  # fmt: skip
 def test_private_hosts(host: str, private: bool) -> None:
     assert is_private_host(host) is private
+
+
+@pytest.mark.parametrize(
+    ("variable", "address", "called"),
+    [
+        ("ANTHROPIC_BASE_URL", "https://api.anthropic.com", "https://api.anthropic.com/v1"),
+        ("ANTHROPIC_BASE_URL", "https://proxy.example/anthropic/", "https://proxy.example/anthropic/v1"),
+        ("ANTHROPIC_BASE_URL", "https://proxy.example/v1", "https://proxy.example/v1"),
+        ("ANTHROPIC_BASE_URL", "https://proxy.example/v1beta2", "https://proxy.example/v1beta2"),
+        ("ANTHROPIC_API_BASE", "https://proxy.example", "https://proxy.example"),
+        ("ANTHROPIC_API_BASE", "https://api.anthropic.com", "https://api.anthropic.com/v1"),
+        ("ANTHROPIC_API_BASE", "https://api.anthropic.com/v2", "https://api.anthropic.com/v2"),
+        ("OPENAI_BASE_URL", "https://api.openai.com", "https://api.openai.com/v1"),
+        ("OPENAI_BASE_URL", "https://proxy.example/v1", "https://proxy.example/v1"),
+        ("OPENAI_BASE_URL", "https://proxy.example", "https://proxy.example"),
+        ("GROQ_BASE_URL", "https://api.groq.com", "https://api.groq.com/openai/v1"),
+        ("GROQ_BASE_URL", "https://api.groq.com/openai/v1", "https://api.groq.com/openai/v1"),
+    ],
+)  # fmt: skip
+def test_addresses_of_official_clients_are_completed(
+    variable: str, address: str, called: str
+) -> None:
+    name = variable.partition("_")[0].lower()
+    values = {variable: address, f"{name.upper()}_API_KEY": "canary-1234"}
+
+    assert make_config(name, BUILTIN_ROWS[name], settings(**values)).base_url == called
+
+
+WHOLE_ADDRESSES: dict[str, Any] = {
+    "api_key_var": None,
+    "default_base_url": "https://a.example/v2",
+    "default_model": "m",
+    "endpoints": {"chat": "/chat", "stream": "https://streams.example/chat"},
+    "models_endpoint": {"path": "https://a.example/v1/models?of=${tenant}", "id_path": "[].id"},
+    "health_endpoint": "https://a.example/up",
+    "variables": {"tenant": {"vars": "ACME_TENANT"}},
+}
+
+
+def test_whole_addresses_of_a_row_are_expanded() -> None:
+    row = make_config("acme", WHOLE_ADDRESSES, settings(ACME_TENANT="t1")).row
+
+    assert row["models_endpoint"] == {
+        "path": "https://a.example/v1/models?of=t1",
+        "id_path": "[].id",
+    }
+    assert row["endpoints"] == WHOLE_ADDRESSES["endpoints"]
+    assert row["health_endpoint"] == "https://a.example/up"
+
+
+def test_whole_addresses_follow_the_address_that_a_variable_gives() -> None:
+    values = {"ACME_TENANT": "t1", "ACME_API_BASE": "http://127.0.0.1:9/v2"}
+    row = make_config("acme", WHOLE_ADDRESSES, settings(**values)).row
+
+    assert row["models_endpoint"]["path"] == "http://127.0.0.1:9/v1/models?of=t1"
+    assert row["health_endpoint"] == "http://127.0.0.1:9/up"
+    assert row["endpoints"]["stream"] == "https://streams.example/chat"
+    assert WHOLE_ADDRESSES["health_endpoint"] == "https://a.example/up"
+
+
+def test_a_variable_of_a_whole_address_is_missed() -> None:
+    row = {**ROW, "api_key_var": None, "models_endpoint": {"path": "https://b.example/${ACME_T}"}}
+
+    assert missing_variables("acme", row, settings()) == ["ACME_T"]
+
+
+def test_a_rows_base_lends_no_ending_to_its_own_variables() -> None:
+    row = complete_row(
+        "mine", {"base": "anthropic"}, complete_row("anthropic", BUILTIN_ROWS["anthropic"])
+    )
+
+    assert "base_url_append" not in row
