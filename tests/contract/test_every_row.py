@@ -41,12 +41,15 @@ SPEECHES = {
     "AzureOpenAIProvider": Speech("openai", "api-key", ""),
     "BedrockProvider": Speech("bedrock"),
     "CohereProvider": Speech("cohere"),
+    "DatabricksProvider": Speech("openai"),
     "GeminiProvider": Speech("gemini", "x-goog-api-key", ""),
+    "HuggingFaceProvider": Speech("openai"),
     "LocalProvider": Speech("openai"),
     "MistralProvider": Speech("openai"),
     "OllamaProvider": Speech("ollama"),
     "OpenAIProvider": Speech("openai"),
     "OpenAIResponsesProvider": Speech("openai"),
+    "SnowflakeProvider": Speech("openai"),
     "VertexProvider": Speech("gemini"),
 }
 # Answered without a server: by an echo, and by an engine of the package's own.

@@ -43,8 +43,13 @@ class OpenAIProvider(HTTPProvider):
 
     def _forward_url(self, wire_format: str) -> str:
         del wire_format
-        path = (self.config.row.get("embeddings") or {}).get("path", "/embeddings")
-        return f"{self.config.base_url}{path}"
+        return self._embeddings_url("")
+
+    def _embeddings_url(self, model: str) -> str:
+        """Give where this model's embeddings are asked for."""
+        del model
+        path: str = (self.config.row.get("embeddings") or {}).get("path", "/embeddings")
+        return path if "://" in path else f"{self.config.base_url}{path}"
 
     def _prepare_forward(self, body: dict[str, Any]) -> None:
         # Token counts are wanted whether or not the client asked for them.
@@ -82,7 +87,7 @@ class OpenAIProvider(HTTPProvider):
         if described is None:
             return await super().embed(texts, model)
         asked = model or described.get("model") or self.get_effective_model(None)
-        url = f"{self.config.base_url}{described.get('path', '/embeddings')}"
+        url = self._embeddings_url(asked)
         call = Call(LLMRequest([]), asked, url)
         call.body = codec.dumps({"model": asked, "input": list(texts)})
 

@@ -20,8 +20,10 @@ from faultmaven.infrastructure.llm.wire.openai_chat import EFFORT_STYLES
 CLASSES = {
     "AnthropicProvider",
     "AzureOpenAIProvider",
+    "BedrockAnthropicProvider",
     "BedrockProvider",
     "CohereProvider",
+    "DatabricksProvider",
     "EchoProvider",
     "EmbeddedProvider",
     "GeminiProvider",
@@ -31,6 +33,7 @@ CLASSES = {
     "OllamaProvider",
     "OpenAIProvider",
     "OpenAIResponsesProvider",
+    "SnowflakeProvider",
     "VertexAnthropicProvider",
     "VertexProvider",
     "WatsonxProvider",
