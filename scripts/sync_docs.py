@@ -7,6 +7,7 @@ python scripts/sync_docs.py --check   exit 1 where one of them is not what would
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,7 +157,8 @@ def _default(field: Field) -> str:
 
 def _field_line(name: str, spec: dict[str, Any], schema: dict[str, Any]) -> str:
     if "$ref" in spec:
-        spec = schema["$defs"][spec["$ref"].rpartition("/")[2]]
+        # A field that has a schema file of its own is an object.
+        spec = {"type": "object"} | schema["$defs"].get(spec["$ref"].rpartition("/")[2], {}) | spec
     kinds = spec["type"]
     kind = kinds if isinstance(kinds, str) else " or ".join(kinds)
     default = _code(_json(spec["default"])) if "default" in spec else ""
@@ -164,8 +166,6 @@ def _field_line(name: str, spec: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def _json(value: Any) -> str:
-    import json
-
     return json.dumps(value, ensure_ascii=False)
 
 

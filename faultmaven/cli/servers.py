@@ -1,7 +1,7 @@
 """Model servers of this machine: where they usually listen, and what they say of themselves.
 
-What a server is follows from its answers, never from its port.  Paths and fields are those of each
-project's own documentation, read 2026-11-21.
+What a server is follows from its answers, never from its port.  A server that answers otherwise than
+it is described here is still found where it lists models in OpenAI's shape.
 """
 
 from __future__ import annotations
