@@ -138,7 +138,8 @@ def _call(
 ) -> Schema:
     content: Schema = {"application/json": {"schema": _ref(answer)}}
     if streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        # OpenAPI 3.1 has no schema for events; tools hold them against one that is given.
+        content["text/event-stream"] = {}
     body = {"required": True, "content": {"application/json": {"schema": _ref(request)}}}
     return {
         "operationId": name,

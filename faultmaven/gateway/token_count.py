@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from faultmaven.gateway.app import Route
 from faultmaven.gateway.body import parse_object, read_body
@@ -11,12 +11,17 @@ from faultmaven.gateway.fronts.anthropic_messages import error_body, read_messag
 from faultmaven.gateway.pages import json_answer
 from faultmaven.infrastructure.llm.errors import LLMError
 from faultmaven.infrastructure.llm.wire.anthropic_front import request_from_wire
+from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from faultmaven.gateway.answer import Answer
     from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
+    from faultmaven.infrastructure.llm.types import LLMRequest
+
+_NOTHING_THERE: Final = (404, 405, 501)
 
 
 class TokenCount:
@@ -39,7 +44,17 @@ class TokenCount:
             provider = self._gateway.get_provider(target.provider)
             request = request_from_wire(ask.body)
             request.model = target.model
-            tokens = await provider.count_tokens(request)
+            tokens = await _count(provider, request)
         except LLMError as error:
             raise fault_of(error) from error
         return json_answer({"input_tokens": tokens}, visit)
+
+
+async def _count(provider: BaseLLMProvider, request: LLMRequest) -> int:
+    """Ask the provider; estimate where its host has the API but nothing at this path."""
+    try:
+        return await provider.count_tokens(request)
+    except LLMError as error:
+        if error.status not in _NOTHING_THERE:
+            raise
+        return estimate_prompt_tokens(request)

@@ -35,7 +35,14 @@ def gateway(
     running_upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     folder: Path = tmp_path_factory.mktemp("gateway")
-    with serving(folder, provider_rows(running_upstream.base_url_for)) as served:
+    rows = provider_rows(running_upstream.base_url_for)
+    # The default provider has models that are known: a name that nobody has is refused.
+    default = {
+        "CHAT_PROVIDER": "groq",
+        "GROQ_API_KEY": UPSTREAM_KEY,
+        "GROQ_API_BASE": running_upstream.base_url,
+    }
+    with serving(folder, rows, **default) as served:
         yield served
 
 

@@ -76,9 +76,7 @@ def serving(folder: Path, rows: dict[str, Any], **variables: str) -> Iterator[Se
         "PYTHONPATH": ":".join(path for path in sys.path if path),
         "UPSTREAM_KEY": UPSTREAM_KEY,
         "FAULTMAVEN_GATEWAY_KEYS": KEY,
-        # A provider whose models are known, so that a name that nobody has is refused.
-        "CHAT_PROVIDER": "groq",
-        "GROQ_API_KEY": UPSTREAM_KEY,
+        "CHAT_PROVIDER": next(iter(rows)),
         **variables,
     }
     log = folder / "gateway.log"
