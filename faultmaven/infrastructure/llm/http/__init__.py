@@ -3,6 +3,7 @@
 aiohttp is imported at the first request and not before.
 """
 
+from faultmaven.infrastructure.llm.http.interception import intercept, intercepted
 from faultmaven.infrastructure.llm.http.policy import TransportPolicy
 from faultmaven.infrastructure.llm.http.transport import (
     HTTPTransport,
@@ -11,4 +12,12 @@ from faultmaven.infrastructure.llm.http.transport import (
     Transport,
 )
 
-__all__ = ["HTTPTransport", "Reply", "StreamReply", "Transport", "TransportPolicy"]
+__all__ = [
+    "HTTPTransport",
+    "Reply",
+    "StreamReply",
+    "Transport",
+    "TransportPolicy",
+    "intercept",
+    "intercepted",
+]

@@ -27,7 +27,7 @@ from faultmaven.infrastructure.llm.errors import (
     ResponseFormatError,
     StreamInterruptedError,
 )
-from faultmaven.infrastructure.llm.http import HTTPTransport, TransportPolicy
+from faultmaven.infrastructure.llm.http import HTTPTransport, TransportPolicy, intercepted
 from faultmaven.infrastructure.llm.providers.base import (
     BaseLLMProvider,
     KeyCheck,
@@ -138,7 +138,7 @@ class HTTPProvider(BaseLLMProvider):
         if self.config.api_key:
             remember_secret(self.config.api_key)
         self._clock = clock
-        self._transport = transport or HTTPTransport(
+        self._own_transport: Transport = transport or HTTPTransport(
             self.config.name, TransportPolicy.from_row(self.config.row)
         )
         self._retry_policy = RetryPolicy(max_retries=self.config.max_retries)
@@ -150,6 +150,10 @@ class HTTPProvider(BaseLLMProvider):
         self._token_ratios: dict[str, TokenRatio] = {}
         self._parameter_rules: dict[str, ParameterRules] = {}
         self._warned: set[str] = set()
+
+    @property
+    def _transport(self) -> Transport:
+        return intercepted(self._own_transport)
 
     @property
     def provider_name(self) -> str:
@@ -785,6 +789,11 @@ class HTTPProvider(BaseLLMProvider):
         endpoint = self.config.row.get("models_endpoint", {"path": "/models"})
         return None if endpoint is None else self._absolute(endpoint["path"])
 
+    def _model_id_path(self) -> str | None:
+        """Give where the names are in a model list (`models[].name`); None looks in the usual places."""
+        path: str | None = (self.config.row.get("models_endpoint") or {}).get("id_path")
+        return path
+
     async def _fetch_model_ids(self, timeout_s: float) -> list[str]:
         """Ask the provider's model list.
 
@@ -798,8 +807,7 @@ class HTTPProvider(BaseLLMProvider):
             raise ConfigurationError(msg, provider=self.provider_name, code="no_model_list")
         try:
             reply = await self._send("GET", url, None, timeout_s, None)
-            id_path = (self.config.row.get("models_endpoint") or {}).get("id_path")
-            return model_ids_from_wire(parse_json(reply.body), id_path)
+            return model_ids_from_wire(parse_json(reply.body), self._model_id_path())
         except LLMError as error:
             explain(error, self.config, None)
             raise
