@@ -479,6 +479,15 @@ async def test_failure_says_what_to_do(
     assert said in str(caught.value)
 
 
+async def test_wrong_path_is_told_from_a_wrong_model(upstream: FakeUpstream) -> None:
+    PROVIDER_SCHEMA["acme"] = row(upstream, default_base_url=f"{upstream.url}/nowhere")
+    async with get_registry() as registry:
+        with pytest.raises(LLMError) as caught:
+            await registry.get_provider("acme").generate("Hello")
+
+    assert f"{upstream.url}/nowhere (set by ACME_API_BASE)" in str(caught.value)
+
+
 async def test_refused_connection_says_which_address() -> None:
     async with broken_port("refused") as port:
         PROVIDER_SCHEMA["acme"] = {

@@ -71,10 +71,13 @@ def _permission(config: ProviderConfig, error: LLMError) -> str:
 
 
 def _model(config: ProviderConfig, error: LLMError) -> str:
-    del error
     variable = first_variable(config, "model_var")
     setting = f"Set {variable} to" if variable else "Ask for"
-    return f"{setting} a model that it has; `faultmaven models {config.name}` lists them."
+    advice = f"{setting} a model that it has; `faultmaven models {config.name}` lists them."
+    if "model" in f"{error.code} {error.upstream_message or error.message}".lower():
+        return advice
+    # A server says 404 of a path that it has not, too.
+    return f"{_format(config, error)} If it is: {advice[0].lower()}{advice[1:]}"
 
 
 def _connection(config: ProviderConfig, error: LLMError) -> str:
