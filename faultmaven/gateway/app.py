@@ -89,6 +89,7 @@ class Gateway:
 
     Attributes:
         is_draining: no new work is wanted.
+        streams: tasks that are writing streams.
         idle: set when the last request has ended; None while nobody waits for that.
         meter: this process's numbers.
     """
@@ -106,6 +107,7 @@ class Gateway:
         self.meter = Meter()
         self.is_draining = False
         self.idle: asyncio.Event | None = None
+        self.streams: set[asyncio.Task[Any]] = set()
         self._board = board
         self._worker = worker
         self._paths: dict[str, Route] = {}

@@ -6,6 +6,7 @@ A `Fault` is a status, a code and a sentence.  Every `LLMError` has one: what an
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -27,6 +28,7 @@ Kind = Literal[
 ]
 
 MAX_MESSAGE_CHARS: Final = 2000
+_ADDRESS: Final = re.compile(r"\bhttps?://[^\s,;)'\"]+")
 # Waiting longer than this is the client's own decision.
 RETRY_AFTER_UNKNOWN_S: Final = 1
 
@@ -93,7 +95,7 @@ def _meaning(error: llm.LLMError) -> tuple[int, Kind, str]:
     upstream = error.status or 0
     if isinstance(error, llm.BudgetExceededError) and upstream in (402, 403):
         return 502, "upstream", "upstream_auth_error"
-    if isinstance(error, llm.InvalidRequestError) and upstream in (404, 413, 422):
+    if isinstance(error, llm.InvalidRequestError) and upstream in (404, 409, 413, 422):
         status = upstream
     if isinstance(error, llm.ModelNotFoundError) and upstream == 400:
         status = upstream
@@ -143,5 +145,6 @@ def _parameter(error: llm.InvalidRequestError) -> str | None:
 
 
 def _text(error: llm.LLMError) -> str:
-    text = redact(error.message)
+    # Where a provider is reached is nothing for clients: it may be in a private network.
+    text = _ADDRESS.sub("its address", redact(error.message))
     return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}…"

@@ -130,6 +130,9 @@ class ModelCall:
         record.note_first()
         answer = Answer(200, b"")
         writer = StreamedAnswer(visit.request, answer, _fields(record, opened.route))
+        task = asyncio.current_task()
+        assert task is not None
+        self._gateway.streams.add(task)
         try:
             await _pump(opened, writer)
             if opened.error is not None:
@@ -145,6 +148,7 @@ class ModelCall:
             failure = ServerError("the gateway failed", code="internal_error")
             self._break_off(failure, opened, writer, record)
         finally:
+            self._gateway.streams.discard(task)
             self._account(provider, opened, record)
             await opened.close()
         return answer

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faultmaven.gateway.opened import Whole
 from faultmaven.gateway.translate import usage_of
+from faultmaven.gateway.watch import read_json
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import LLMError, ResponseFormatError
-from faultmaven.infrastructure.llm.providers.http_provider import parse_json
+from faultmaven.infrastructure.llm.providers.http_service import parse_json
 from faultmaven.infrastructure.llm.wire.errors import parse_error
 
 if TYPE_CHECKING:
@@ -151,9 +152,21 @@ def _read_whole(
     try:
         data = codec.loads(body)
     except ValueError:
-        data = parse_json(body)  # says what is wrong, or takes a byte order mark off
+        data = _read_odd(body)
         body = codec.dumps(data)
     return body, front.check_answer(data)
+
+
+def _read_odd(body: bytes) -> Any:
+    """Read a body that begins with a byte order mark or holds half a surrogate pair.
+
+    Raises:
+        ResponseFormatError: it is not JSON.
+    """
+    try:
+        return read_json(body.removeprefix(b"\xef\xbb\xbf"))
+    except (ValueError, RecursionError):
+        return parse_json(body)  # says what is wrong
 
 
 def _assembled(
@@ -191,6 +204,9 @@ async def _first_piece(reply: StreamReply, watch: StreamWatch, window_s: float) 
     if watch.begun:
         reply.expect(window_s)
         return held
+    if not watch.events:
+        msg = "the answer is no stream of events"
+        raise ResponseFormatError(msg, code="empty_response") from watch.error
     if watch.error is not None:
         watch.error.retryable = watch.error.retryable or watch.error.code == "stream_incomplete"
         raise watch.error

@@ -111,6 +111,11 @@ class GatewayServer:
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
+    @property
+    def connections(self) -> list[RequestHandler]:
+        """The clients' connections."""
+        return [] if self._front is None else self._front.connections
+
     async def start(self) -> None:
         """Listen.
 
@@ -133,6 +138,7 @@ class GatewayServer:
         self._server.close()
         self._front.pre_shutdown()
         await self._wait_idle(drain_s)
+        await self._end_streams()
         await self._front.shutdown(0.5)
         if self._ticker is not None:
             self._ticker.cancel()
@@ -145,6 +151,14 @@ class GatewayServer:
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(idle.wait(), drain_s)
+
+    async def _end_streams(self) -> None:
+        """End the streams that are left, each with an error that its client can read."""
+        left = set(self._gateway.streams)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=1.0)
 
     async def _show_numbers(self) -> None:
         while True:

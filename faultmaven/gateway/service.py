@@ -258,7 +258,9 @@ def _choose_provider(gateway: Gateway) -> str:
     registry = gateway.registry
     settings = registry.settings
     if settings.config_path:
-        provider = create_provider(_read_file(settings.config_path))
+        described = _read_file(settings.config_path)
+        kind = str(described.pop("provider_type", settings.provider_type))
+        provider = create_provider(described, kind)
         name = provider.provider_name
         gateway.add_provider(name, provider)
         return name

@@ -8,6 +8,7 @@ there should be none, several data lines, broken UTF-8) is decoded by the book a
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
@@ -175,7 +176,7 @@ class StreamWatch(ABC):
         if self._is_end(event):
             self._finish_at_mark()
             return self._ending() if self.done else b""
-        packet = codec.loads(event.data)
+        packet = read_json(event.data)
         if type(packet) is not dict:
             msg = "an event of the stream is not a JSON object"
             raise ResponseFormatError(msg, code="not_an_object")
@@ -188,9 +189,33 @@ class StreamWatch(ABC):
             )
 
 
+def read_json(data: bytes) -> Any:
+    """Parse JSON; half a surrogate pair, which JSON can write and UTF-8 cannot, becomes U+FFFD.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return codec.loads(data)
+    except ValueError:
+        if b"\\ud" not in data.lower():
+            raise
+    value = json.loads(data, parse_constant=_refuse)
+    text = json.dumps(value, ensure_ascii=False)
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return codec.loads(whole.encode())
+
+
+def _refuse(name: str) -> None:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
 def data_event(event: ServerSentEvent, packet: dict[str, Any], *, named: bool = False) -> bytes:
     """Write an event anew, on one data line."""
-    data = codec.dumps(packet) if b"\n" in event.data else event.data
+    data = event.data
+    if b"\n" in data or b"\\ud" in data.lower():
+        data = codec.dumps(packet)
     if named:
         return b"event: %b\ndata: %b\n\n" % (event.event.encode(), data)
     return b"data: %b\n\n" % data

@@ -125,10 +125,8 @@ class ChatFront:
             raise ResponseFormatError(msg, code="not_an_object")
         choices = data.get("choices")
         if type(choices) is not list or not choices:
-            if is_error_object(data) or data.get("error"):
-                raise parse_error_object(data)
-            msg = "the answer has no choices"
-            raise ResponseFormatError(msg, code="no_choices")
+            _refuse_choiceless(data)
+            return usage_from_wire(data.get("usage"))
         message = choices[0].get("message") if type(choices[0]) is dict else None
         content = message.get("content") if type(message) is dict else 0
         if content is not None and type(content) not in (str, list):
@@ -139,6 +137,19 @@ class ChatFront:
     def make_watch(self, ask: Ask, *, finish_optional: bool) -> StreamWatch:
         """Make what looks at a relayed stream; see `FrontEnd.make_watch`."""
         return ChatWatch(include_usage=ask.include_usage, finish_optional=finish_optional)
+
+
+def _refuse_choiceless(data: dict[str, Any]) -> None:
+    """Let an empty list of choices pass, and nothing else.
+
+    Raises:
+        LLMError: the body is an error, or no answer.
+    """
+    if is_error_object(data) or data.get("error"):
+        raise parse_error_object(data)
+    if data.get("choices") != []:
+        msg = "the answer has no choices"
+        raise ResponseFormatError(msg, code="no_choices")
 
 
 def now_s() -> int:

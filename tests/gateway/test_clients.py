@@ -1,0 +1,92 @@
+"""Clients that leave, and clients that read slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from faultmaven.infrastructure.llm import events
+from tests.gateway.conftest import MESSAGES
+from tests.gateway.test_raw_http import post
+
+LEAVING = {
+    "before the first byte": {"model": "openai/fm:stall-headers"},
+    "before the first event": {"model": "openai/fm:stall-first-event", "stream": True},
+    "in the stream": {"model": "openai/fm:stall-mid-stream:3", "stream": True},
+    "in a translated stream": {"model": "anthropic/fm:stall-mid-stream:9", "stream": True},
+    "in a plain answer": {"model": "openai/fm:sleep:5000"},
+}
+
+
+@pytest.mark.parametrize("fields", LEAVING.values(), ids=LEAVING)
+async def test_who_leaves_ends_the_call_upstream(client, upstream, fields):
+    seen = []
+    stop = events.subscribe(seen.append)
+    asking = asyncio.ensure_future(_read(client, fields))
+    await upstream.wait_for_requests(1)
+    await asyncio.sleep(0.05)
+
+    asking.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asking
+    gone = await asyncio.wait_for(upstream.wait_for_clients_gone(1), 1.0)
+    stop()
+
+    assert len(gone) == 1
+    finished = [event for event in seen if isinstance(event, events.CallFinished)]
+    assert [event.outcome for event in finished] == ["cancelled"]
+
+
+async def test_who_leaves_while_we_wait_to_try_again_ends_that_too(start, upstream):
+    async with start(LLM_MAX_RETRIES="2") as client:
+        asking = asyncio.ensure_future(
+            _read(client, {"model": "openai/fm:status:503:retry-after=5"})
+        )
+        await upstream.wait_for_finished(1)
+
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+        await client.gateway.registry.close()
+
+    assert len(upstream.requests) == 1
+
+
+async def test_a_slow_reader_slows_the_upstream_down(client, upstream):
+    body = (
+        b'{"model": "openai/fm:flood:4000:4096", "stream": true, "messages": [{"role": "user"}]}'
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
+    writer.write(post(body, b"Connection: close"))
+    await reader.readexactly(1000)
+    (connection,) = client.server.connections
+
+    async with asyncio.timeout(10):
+        while not connection.writing_paused:
+            await asyncio.sleep(0)  # a transport has no event to wait for
+    held = connection.transport.get_write_buffer_size()
+    size = 0
+    while data := await reader.read(65536):
+        size += len(data)
+
+    assert held < 256 * 1024
+    assert size > 4000 * 4096
+    assert upstream.last_request.blocked_s > 0
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_many_streams_at_once_stay_apart(client):
+    async def one(number: int) -> bool:
+        async with client.chat(f"openai/m{number}", stream=True) as reply:
+            text = await reply.text()
+        return text.count(f'"model":"m{number}"') > 20 and "[DONE]" in text
+
+    assert all(await asyncio.gather(*(one(number) for number in range(60))))
+
+
+async def _read(client, fields):
+    async with client.post("/v1/chat/completions", {"messages": MESSAGES, **fields}) as reply:
+        await reply.read()

@@ -1,0 +1,163 @@
+"""Requests that are wrong: what is refused, how, and that nothing of it reaches a provider."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, strategies as st
+
+from faultmaven.gateway.body import parse_object
+from faultmaven.gateway.faults import Fault
+from tests.gateway.conftest import MESSAGES
+
+NOT_JSON = {
+    "empty": b"",
+    "half": b"{",
+    "array": b"[]",
+    "NaN": b'{"a": NaN}',
+    "infinity": b'{"a": 1e999}',
+    "huge integer": b'{"a": ' + b"1" * 5000 + b"}",
+    "surrogate": b'{"a": "\\ud800"}',
+    "utf-8": b'{"a": "\xff"}',
+    "twice": b'{"model": "a", "model": "b"}',
+    "twice inside": b'{"a": {"x": 1, "y": 2, "x": 3}}',
+    "twice, escaped": b'{"a": "\\u0022\\u0022", "b": 1, "b": 2}',
+    "deep": b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}",
+    "very deep": b'{"a":' * 100_000,
+}
+WRONG = {
+    "messages": {"model": "openai/f", "messages": "x"},
+    "messages[0]": {"model": "openai/f", "messages": ["x"]},
+    "model": {"model": None, "messages": MESSAGES},
+    "n": {"model": "openai/f", "messages": MESSAGES, "n": "1"},
+    "temperature": {"model": "openai/f", "messages": MESSAGES, "temperature": {}},
+    "stream": {"model": "openai/f", "messages": MESSAGES, "stream": "true"},
+    "tools": {"model": "openai/f", "messages": MESSAGES, "tools": {}},
+}
+
+
+@pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON)
+async def test_what_is_no_json_object_is_refused(client, upstream, body):
+    async with client.post("/v1/chat/completions", body) as reply:
+        error = (await reply.json())["error"]
+
+    assert reply.status == 400
+    assert error["type"] == "invalid_request_error"
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("param", WRONG)
+async def test_a_wrong_type_is_named(client, upstream, param):
+    async with client.post("/v1/chat/completions", WRONG[param]) as reply:
+        error = (await reply.json())["error"]
+
+    assert (reply.status, error["param"]) == (400, param)
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/messages", {"model": "openai/f", "messages": MESSAGES}),
+        ("/v1/messages", {"model": "openai/f", "max_tokens": 1, "messages": []}),
+        ("/v1/messages", {"model": "openai/f", "max_tokens": 1, "messages": [1]}),
+        ("/v1/responses", {"model": "openai/f"}),
+        ("/v1/completions", {"model": "openai/f", "prompt": ["a", "b"]}),
+        ("/v1/embeddings", {"model": "openai/f", "input": [{}]}),
+        ("/v1/embeddings", {"model": "openai/f", "input": ""}),
+    ],
+)
+async def test_every_front_refuses_what_is_missing(client, upstream, path, body):
+    async with client.post(path, body) as reply:
+        assert reply.status == 400
+
+    assert not upstream.requests
+
+
+async def test_an_unknown_model_is_told_with_the_nearest(client, upstream):
+    async with client.chat("gpt-4o-minni") as reply:
+        error = (await reply.json())["error"]
+
+    assert (reply.status, error["code"]) == (404, "model_not_found")
+    assert "openai/gpt-4o-mini" in error["message"]
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("model", ["a\r\nx-evil: 1", "openai/\x00", "m" * 300, "openai/\u202eabc"])
+async def test_a_models_name_is_a_printable_word(client, upstream, model):
+    async with client.chat(model) as reply:
+        assert reply.status == 400
+        assert "x-evil" not in reply.headers
+
+    assert not upstream.requests
+
+
+async def test_a_models_name_stays_in_its_place(client, upstream):
+    async with client.chat("openai/../../admin?x=#") as reply:
+        assert reply.status == 200
+
+    assert upstream.last_request.path == "/v1/chat/completions"
+
+
+async def test_a_large_body_is_refused_before_it_is_read(start):
+    async with (
+        start("gateway: {max_body_bytes: 2000}") as client,
+        client.post("/v1/chat/completions", b"x" * 3000) as reply,
+    ):
+        assert reply.status == 413
+        assert (await reply.json())["error"]["code"] == "request_too_large"
+
+
+async def test_a_compressed_body_is_refused(client):
+    async with client.post("/v1/chat/completions", b"xx", content_encoding="gzip") as reply:
+        assert reply.status == 415
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [
+    ("GET", "/v1/chat/completions", 405),
+    ("OPTIONS", "/v1/chat/completions", 405),
+    ("POST", "/v1/chat/completions/", 404),
+    ("POST", "//v1/chat/completions", 404),
+    ("POST", "/V1/chat/completions", 404),
+    ("GET", "/nowhere", 404),
+    ("TRACE", "/", 405),
+])  # fmt: skip
+async def test_other_paths_and_methods_are_refused_in_json(client, method, path, status):
+    async with client.session.request(method, client.url + path) as reply:
+        assert reply.status == status
+        assert (await reply.json())["error"]["message"]
+        assert "Access-Control-Allow-Origin" not in reply.headers
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "abc", "inf", "nan", "1e9"])
+async def test_a_deadline_is_a_number_of_seconds(client, upstream, text):
+    async with client.post(
+        "/v1/chat/completions", {"model": "openai/f", "messages": MESSAGES}, x_request_timeout=text
+    ) as reply:
+        assert reply.status == 400
+
+    assert not upstream.requests
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(max_size=4), _JSON, max_size=4), st.booleans(), st.booleans())
+def test_every_object_is_read_however_it_is_written(data, ascii_only, spaced):
+    text = json.dumps(data, ensure_ascii=ascii_only, indent=1 if spaced else None)
+
+    assert parse_object(text.encode("utf-8", "replace")) == json.loads(text)
+
+
+@given(st.text(max_size=4), _JSON, _JSON, st.integers(0, 3))
+def test_a_key_twice_is_always_found(key, first, second, spaces):
+    name = json.dumps(key)
+    text = f'{{"x": [{{{name}:{json.dumps(first)},{" " * spaces}{name} : {json.dumps(second)}}}]}}'
+
+    with pytest.raises(Fault, match="twice"):
+        parse_object(text.encode())

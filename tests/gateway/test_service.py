@@ -1,0 +1,79 @@
+"""The minimal service in front of one provider."""
+
+from __future__ import annotations
+
+import json
+
+from tests.gateway.conftest import MESSAGES, events_of
+
+
+async def test_chat_answers_from_the_chosen_provider(start, upstream):
+    async with (
+        start(PROVIDER_TYPE="groq", GROQ_MODEL="m1") as client,
+        client.post("/chat", {"messages": MESSAGES}) as reply,
+    ):
+        answer = await reply.json()
+
+    assert answer["provider"] == "groq"
+    assert answer["model"] == "m1"
+    assert answer["content"].startswith("Grüße")
+    assert answer["usage"]["output_tokens"] == 25
+
+
+async def test_chat_streams(client):
+    async with client.post("/chat", {"messages": MESSAGES, "stream": True}) as reply:
+        relayed = [json.loads(e) for e in events_of(await reply.text())[:-1]]
+
+    assert "".join(event.get("content", "") for event in relayed).startswith("Grüße")
+    assert relayed[-1]["done"] is True
+    assert relayed[-1]["usage"]["output_tokens"] == 25
+
+
+async def test_models_mark_the_default(start):
+    async with start(OPENAI_MODEL="m2") as client, client.get("/models") as reply:
+        answer = await reply.json()
+
+    assert answer["default"] == "m2"
+    assert {"id": "m2", "default": True} in answer["models"]
+
+
+async def test_health_names_provider_and_model_and_notices_an_upstream_that_is_gone(
+    start, upstream
+):
+    for address, status in ((upstream.base_url, "ok"), ("http://127.0.0.1:9/v1", "degraded")):
+        async with (
+            start(PROVIDER_TYPE="groq", GROQ_MODEL="m1", GROQ_API_BASE=address) as client,
+            client.session.get(client.url + "/health") as reply,
+        ):
+            assert reply.status == (200 if status == "ok" else 503)
+            assert await reply.json() == {"status": status, "provider": "groq", "model": "m1"}
+
+
+async def test_commands(client, upstream):
+    async with client.post("/command", {"command": "set_model", "model": "other"}) as reply:
+        assert (await reply.json())["model"] == "other"
+    async with client.post("/chat", {"messages": MESSAGES}) as reply:
+        assert reply.status == 200
+    assert upstream.last_request.json["model"] == "other"
+    async with client.post("/command", {"command": "help"}) as reply:
+        assert "reload" in (await reply.json())["commands"]
+    async with client.post("/command", {"command": "explode"}) as reply:
+        assert reply.status == 400
+        assert "status" in (await reply.json())["error"]["message"]
+
+
+async def test_a_providers_own_file_is_served(start, upstream, tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        f"name: mine\napi_base: {upstream.base_url}\ndefault_model: m9\nmodels: [m9, m10]\n"
+    )
+    (tmp_path / "instance.yaml").write_text("api_key: sk-of-the-instance\n")
+    path = str(tmp_path / "mine.yaml")
+
+    async with start(PROVIDER_TYPE="groq", CONFIG_PATH=path) as client:
+        async with client.get("/models") as reply:
+            listed = await reply.json()
+        async with client.post("/chat", {"messages": MESSAGES}) as reply:
+            assert reply.status == 200, await reply.text()
+
+    assert [row["id"] for row in listed["models"]][:2] == ["m9", "m10"]
+    assert upstream.last_request.headers["authorization"] == "Bearer sk-of-the-instance"
