@@ -66,6 +66,8 @@ class Settings:
     config_path: str | None
 
     def __init__(self, **explicit: object) -> None:
+        self._explicit = explicit
+        self._folder = Path.cwd()
         given = {name.upper(): _to_text(value) for name, value in explicit.items()}
         # Live: a key that is set later serves the next provider that is built.
         environment = Layer("environment", os.environ, {})
@@ -92,6 +94,34 @@ class Settings:
         """Say where a variable is set: "environment", "/project/.env:12", "file /run/…"; None for nowhere."""
         found = self._find(name)
         return found[1] if found else None
+
+    def again(self) -> Settings:
+        """Read everything anew, with the same explicit arguments.
+
+        Raises:
+            ConfigFileError: something cannot be read or understood.
+        """
+        return Settings(**self._explicit)
+
+    def watched_paths(self) -> list[Path]:
+        """Give the files and folders that these settings come from, or would if they existed.
+
+        They are `.env`, `faultmaven.yaml`, `providers.d` with its files, and the files that `NAME_FILE`
+        variables have named.
+        """
+        from faultmaven.config.file import PROVIDERS_FOLDER
+
+        paths: list[Path] = []
+        for variable, name in (
+            ("FAULTMAVEN_ENV_FILE", DOTENV_NAME),
+            ("FAULTMAVEN_CONFIG", CONFIG_NAME),
+        ):
+            named = self.lookup(variable)
+            found = Path(named) if named else find_upward(name, self._folder)
+            paths.append(found or self._folder / name)
+        folder = paths[-1].parent / PROVIDERS_FOLDER
+        paths += [folder, *sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])]
+        return [*paths, *map(Path, self._file_values)]
 
     def __repr__(self) -> str:
         return f"Settings(chat_provider={self.chat_provider!r}, layers={[x.label for x in self._layers]})"

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from faultmaven.infrastructure.llm.catalog import ModelInfo
+    from faultmaven.infrastructure.llm.catalog import Catalog, ModelInfo
 
     Prompt = str | Iterable[Mapping[str, Any]]
 
@@ -111,6 +111,7 @@ class BaseLLMProvider(ABC):
         self.config = make_provider_config(config, settings)
         self.api_key = self.config.api_key
         self._known_models: dict[str, ModelInfo | None] = {}
+        self._catalog: Catalog | None = None
 
     @property
     @abstractmethod
@@ -337,10 +338,16 @@ class BaseLLMProvider(ABC):
 
     def _find_model(self, model: str) -> ModelInfo | None:
         """Look a model up in the catalog, once for each name."""
+        catalog = get_catalog()
+        if catalog is not self._catalog:
+            self._known_models.clear()
+            self._catalog = catalog
         if model not in self._known_models:
             row = self.config.row
             shelf = row.get("catalog") or row.get("base") or self.provider_name
-            self._known_models[model] = get_catalog().find(shelf, model)
+            # What a user states for this row counts above what is known of its base.
+            found = catalog.find(self.provider_name, model) or catalog.find(shelf, model)
+            self._known_models[model] = found
         return self._known_models[model]
 
     def _start_timing(self) -> None:

@@ -5,6 +5,7 @@ A new provider is one entry in `PROVIDER_SCHEMA` below; nothing else has to chan
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,6 +18,7 @@ from faultmaven.infrastructure.llm.errors import (
     UnknownProviderError,
 )
 from faultmaven.infrastructure.llm.providers import row as rows
+from faultmaven.infrastructure.llm.providers.prices import make_catalog, replace_catalog
 from faultmaven.infrastructure.llm.providers.sources import ProviderSchema, RowSources
 from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
 from faultmaven.infrastructure.llm.secret import redact, remember_secret
@@ -53,6 +55,8 @@ PROVIDER_SCHEMA: Final = ProviderSchema(
     BUILTIN_ROWS,
 )
 
+logger = logging.getLogger("faultmaven.providers")
+
 ROLES: Final = ("chat", "synthesis", "classifier", "code", "multimodal")
 
 
@@ -81,7 +85,11 @@ class ProviderRegistry:
         self._ready: dict[tuple[str | None, str | None], BaseLLMProvider] = {}
         self._instances: dict[str, BaseLLMProvider] = {}
         self._outdated: list[BaseLLMProvider] = []
-        self._names: dict[str, str] | None = None
+        self._names: dict[str, list[str]] | None = None
+        self._warned: set[str] = set()
+        self._check_file(self._sources, self.settings)
+        self._catalog = make_catalog(self.settings.file)
+        replace_catalog(None, self._catalog)
         schema.add_listener(self)
 
     def get_all_provider_names(self) -> list[str]:
@@ -150,20 +158,26 @@ class ProviderRegistry:
 
         Raises:
             UnknownProviderError: neither exists; says which were near.
+            ConfigurationError: it is an alias of several rows.
         """
         if name in self._sources:
             return name
         found = self._aliases().get(name)
         if found is None:
             raise self._unknown(name, variable)
-        return found
+        if len(found) > 1:
+            raise _shared_alias(name, found)
+        return found[0]
 
     def register(self, name: str, row: Mapping[str, Any]) -> None:
         """Add or replace a row; every registry of the process sees it with its next call.
 
         Raises:
-            ConfigurationError: the row is not valid; nothing has changed.
+            ConfigurationError: the row is not valid, or an alias of it is another's name or alias;
+                nothing has changed.
         """
+        rows.check_row(name, dict(row))
+        self._check_aliases(name, row)
         self._schema[name] = dict(row)
 
     def unregister(self, name: str) -> None:
@@ -237,16 +251,34 @@ class ProviderRegistry:
         Raises:
             ConfigurationError: they cannot be used; everything stays as it was.
         """
-        fresh = settings if settings is not None else _read_settings()
+        fresh = settings if settings is not None else _read_again(self.settings)
         sources = RowSources(self._schema, fresh)
         for name in fresh.file.rows if fresh.file else ():
             sources.complete(name)
+        self._check_file(sources, fresh)
+        catalog = make_catalog(fresh.file)
         with self._lock:
             self.settings, self._sources, self._names = fresh, sources, None
             self._remember_secrets()
+            replace_catalog(self._catalog, catalog)
+            self._catalog = catalog
             self._outdated += self._instances.values()
             self._instances.clear()
             self._ready.clear()
+
+    def try_reload(self) -> str:
+        """Reload where that is possible, keep the last good state where it is not; both are logged.
+
+        Returns:
+            What is wrong, "" for nothing.
+        """
+        try:
+            self.reload()
+        except ConfigurationError as exc:
+            logger.warning("the configuration was not taken, the last good one stays: %s", exc)
+            return str(exc)
+        logger.info("the configuration was read again")
+        return ""
 
     def row_changed(self, name: str) -> None:
         """Forget the instance of a row, and those that start from it."""
@@ -292,6 +324,11 @@ class ProviderRegistry:
                 provider=name,
                 code=f"provider_{row['status']}",
             )
+        if row["status"] == "unclear" and name not in self._warned:
+            self._warned.add(name)
+            logger.warning(
+                "%s may not work: %s", name, row.get("status_reason", "its state is unclear")
+            )
         from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
 
         config = rows.make_config(name, row, self.settings)
@@ -312,15 +349,30 @@ class ProviderRegistry:
         chosen: str | None = getattr(self.settings, variable.lower())
         return self.resolve_name(chosen, variable) if chosen else self._name_for(None, None)
 
-    def _aliases(self) -> dict[str, str]:
+    def _aliases(self) -> dict[str, list[str]]:
         with self._lock:
             if self._names is None:
-                self._names = {}
-                for name in self.get_all_provider_names():
-                    stated = self._sources.find(name)
-                    for alias in stated.row.get("aliases") or () if stated else ():
-                        self._names.setdefault(alias, name)
+                self._names = _aliases_in(self._sources)
             return self._names
+
+    def _check_aliases(self, name: str, row: Mapping[str, Any]) -> None:
+        for alias in row.get("aliases") or ():
+            owners = [alias] if alias in self._sources else self._aliases().get(alias, [])
+            if others := [owner for owner in owners if owner != name]:
+                raise _shared_alias(alias, [*others, name])
+
+    @staticmethod
+    def _check_file(sources: RowSources, settings: Settings) -> None:
+        """Refuse a file whose rows have an alias that is another row's name or alias."""
+        stated = settings.file.rows if settings.file else {}
+        given = {a: n for n, row in stated.items() for a in row.get("aliases") or ()}
+        if not given:
+            return
+        known = _aliases_in(sources)
+        for alias, name in given.items():
+            owners = dict.fromkeys([*([alias] if alias in sources else []), *known[alias], name])
+            if len(owners) > 1:
+                raise _shared_alias(alias, list(owners))
 
     def _unknown(self, name: str, variable: str | None) -> UnknownProviderError:
         known = self.get_all_provider_names()
@@ -346,11 +398,10 @@ class ProviderRegistry:
             return False
 
     def _status_of(self, name: str) -> dict[str, Any]:
-        stated = self._sources.find(name)
         status: dict[str, Any] = {
             "configured": False,
             "missing": [],
-            "source": stated.place if stated else "",
+            "source": "",
             "base_url": None,
             "model": None,
             "status": "active",
@@ -360,6 +411,8 @@ class ProviderRegistry:
             "problem": "",
         }
         try:
+            stated = self._sources.find(name)
+            status["source"] = stated.place if stated else ""
             row = self._sources.complete(name)
             missing = rows.missing_variables(name, row, self.settings)
             models = rows.models_of(name, row, self.settings)
@@ -397,6 +450,35 @@ class ProviderRegistry:
         file = self.settings.file
         for value in [*self.settings.secret_values(), *(file.secrets if file else ())]:
             remember_secret(value)
+
+
+def _aliases_in(sources: RowSources) -> dict[str, list[str]]:
+    """Give the rows that each alias means: one, where nothing is wrong."""
+    found: dict[str, list[str]] = {}
+    for name in sources.names():
+        try:
+            stated = sources.find(name)
+        except ConfigurationError:
+            continue  # a package that cannot be loaded; who asks for its row hears of it
+        if stated is not None and isinstance(stated.row, dict):
+            for alias in stated.row.get("aliases") or ():
+                found.setdefault(alias, []).append(name)
+    return found
+
+
+def _shared_alias(alias: str, names: list[str]) -> ConfigurationError:
+    return ConfigurationError(
+        f"The name {alias!r} means several providers: {' and '.join(names)}. "
+        "Remove it from the `aliases` of all but one, or write the row's own name.",
+        code="duplicate_alias",
+    )
+
+
+def _read_again(settings: Settings) -> Settings:
+    try:
+        return settings.again()
+    except ConfigFileError as exc:
+        raise ConfigurationError(str(exc), code="bad_configuration") from exc
 
 
 def _read_settings() -> Settings:

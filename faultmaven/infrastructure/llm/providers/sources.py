@@ -229,10 +229,20 @@ class RowSources:
         return list(dict.fromkeys([*names, *self._settings.faultmaven_providers]))
 
     def __contains__(self, name: str) -> bool:
-        return next(self._stated(name), None) is not None
+        file, settings = self._settings.file, self._settings
+        return (
+            name in self._schema
+            or (file is not None and name in file.rows)
+            or name in settings.faultmaven_providers
+            or name in self._entry_points()
+        )
 
     def find(self, name: str) -> Stated | None:
-        """Give the row that counts, as stated, with its place."""
+        """Give the row that counts, as stated, with its place.
+
+        Raises:
+            ConfigurationError: an installed package states it, and cannot be loaded.
+        """
         return next(self._stated(name), None)
 
     def complete(self, name: str) -> Row:
@@ -307,7 +317,7 @@ class RowSources:
         place = f"entry point {point.value}"
         try:
             loaded = point.load()
-        except (ImportError, AttributeError) as exc:
+        except Exception as exc:  # a package may raise anything
             msg = f"{place} of the installed provider {name} cannot be loaded: {exc}."
             raise ConfigurationError(
                 msg,

@@ -1,0 +1,112 @@
+"""Taking changed configuration files into a running process, without a restart.
+
+The files are looked at by their times and sizes, which costs a few system calls a second and works on
+every file system, mounted secrets and network folders included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
+
+    from faultmaven.config.settings import Settings
+
+    # Of each file: when it was changed, its size and its number; None where it is not there.
+    State = dict[Path, tuple[int, int, int] | None]
+
+INTERVAL_S: Final = 1.0
+
+logger = logging.getLogger("faultmaven.config")
+
+
+class Reloadable(Protocol):
+    """Has settings and can take them anew: a `ProviderRegistry`."""
+
+    settings: Settings
+
+    def try_reload(self) -> str:
+        """Take the configuration as it is now; "" or what is wrong with it."""
+        ...
+
+
+class Watcher:
+    """Tells whether the configuration's files have changed, and has them taken.
+
+    Attributes:
+        reloads: how often the configuration was taken.
+        failures: how often it could not be; the last good one then stayed.
+        problem: what is wrong with the files as they are; "" where nothing is.
+    """
+
+    def __init__(self, registry: Reloadable) -> None:
+        self.reloads = 0
+        self.failures = 0
+        self.problem = ""
+        self._registry = registry
+        self._seen = state_of(registry.settings.watched_paths())
+
+    def look(self) -> bool:
+        """Look once; whether something had changed."""
+        now = state_of(self._registry.settings.watched_paths())
+        if now == self._seen:
+            return False
+        self.problem = self._registry.try_reload()
+        if self.problem:
+            self.failures += 1
+        else:
+            self.reloads += 1
+        # As it was before the reading: what changed meanwhile is seen the next time.
+        self._seen = now
+        if not self.problem:
+            for path in self._registry.settings.watched_paths():
+                self._seen.setdefault(path, state_of([path])[path])
+        return True
+
+    async def run(self, interval_s: float = INTERVAL_S) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await asyncio.to_thread(self.look)
+            except OSError as exc:
+                logger.warning("the configuration's files cannot be looked at: %s", exc)
+
+
+@asynccontextmanager
+async def watch(registry: Reloadable, interval_s: float = INTERVAL_S) -> AsyncIterator[Watcher]:
+    """Take changed files of the configuration as long as the context lasts.
+
+    Running calls finish with what they began with.  A file that cannot be used is logged and counted,
+    and the last good state stays.
+
+    Args:
+        registry: what is reloaded.
+        interval_s: seconds between two looks.
+    """
+    watcher = Watcher(registry)
+    task = asyncio.create_task(watcher.run(interval_s), name="faultmaven-config-watch")
+    try:
+        yield watcher
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def state_of(paths: Iterable[Path]) -> State:
+    """Give what shows that a file was changed, replaced, made or removed."""
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
