@@ -15,7 +15,6 @@ from faultmaven.infrastructure.llm.calls import _LOOP
 from faultmaven.infrastructure.llm.errors import (
     AllProvidersFailedError,
     AuthenticationError,
-    ConfigurationError,
     ContextLengthError,
     LLMConnectionError,
     LLMError,
@@ -35,8 +34,7 @@ from faultmaven.infrastructure.llm.providers import (
     create_provider,
     get_registry,
 )
-from faultmaven.infrastructure.llm.providers.http_provider import KEY_CHECK_TIMEOUT_S
-from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
+from faultmaven.infrastructure.llm.providers.http_service import KEY_CHECK_TIMEOUT_S
 from faultmaven.infrastructure.llm.retry import FakeClock
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, LLMResponse
 from faultmaven.testing import FakeUpstream
@@ -576,15 +574,3 @@ async def test_debug_log_shows_bodies_and_no_key(
     assert "Hello-canary" in caplog.text
     assert "fake-model" in caplog.text or "choices" in caplog.text
     assert KEY not in caplog.text
-
-
-def test_every_row_that_can_be_asked_has_a_model_or_asks_its_server() -> None:
-    without = {
-        name
-        for name, stated in BUILTIN_ROWS.items()
-        if not stated.get("default_model") and not stated.get("local")
-    }
-
-    for name in without:
-        with pytest.raises(ConfigurationError):
-            get_registry().get_provider(name)

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from faultmaven.infrastructure.llm.errors import ConfigurationError, LLMError
 from faultmaven.infrastructure.llm.providers.aws_credentials import AWSCredentialSource
-from faultmaven.infrastructure.llm.providers.http_provider import parse_json
+from faultmaven.infrastructure.llm.providers.http_service import parse_json
 from faultmaven.infrastructure.llm.providers.model_path import path_segment
 from faultmaven.infrastructure.llm.providers.question_provider import QuestionProvider
 from faultmaven.infrastructure.llm.providers.remedy import explain

@@ -10,7 +10,8 @@ from typing_extensions import override
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import ResponseFormatError, UnsupportedParameterError
 from faultmaven.infrastructure.llm.providers.call import Call
-from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider, parse_json
+from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
+from faultmaven.infrastructure.llm.providers.http_service import parse_json
 from faultmaven.infrastructure.llm.wire.llamacpp_completion import (
     LlamaCppStreamReader,
     messages_to_wire,

@@ -22,7 +22,7 @@ from faultmaven.infrastructure.llm.errors import (
     ResponseFormatError,
 )
 from faultmaven.infrastructure.llm.providers.call import Call
-from faultmaven.infrastructure.llm.providers.http_provider import parse_json
+from faultmaven.infrastructure.llm.providers.http_service import parse_json
 from faultmaven.infrastructure.llm.providers.llamacpp_provider import LlamaCppProvider
 from faultmaven.infrastructure.llm.providers.ollama_provider import OllamaProvider
 from faultmaven.infrastructure.llm.providers.openai_provider import OpenAIProvider

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.providers.call import Call
-from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider, parse_json
+from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
+from faultmaven.infrastructure.llm.providers.http_service import parse_json
 from faultmaven.infrastructure.llm.types import EmbeddingResponse, LLMRequest
 from faultmaven.infrastructure.llm.wire.openai_chat import request_to_wire, response_from_wire
 from faultmaven.infrastructure.llm.wire.openai_chat_stream import OpenAIChatStreamReader

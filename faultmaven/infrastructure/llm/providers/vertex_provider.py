@@ -10,7 +10,7 @@ from typing_extensions import override
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.providers.gemini_provider import GeminiProvider
 from faultmaven.infrastructure.llm.providers.google_cloud_provider import GoogleCloudProvider
-from faultmaven.infrastructure.llm.providers.http_provider import parse_json
+from faultmaven.infrastructure.llm.providers.http_service import parse_json
 from faultmaven.infrastructure.llm.wire.embeddings import (
     EMBEDDING_DIALECTS,
     EmbeddingDialect,

@@ -1,0 +1,493 @@
+"""One chat over HTTP: a dialect's transforms, and everything around them.
+
+A dialect says where to send (`_get_endpoint`), how a request becomes a body (`_transform_request`) and
+how an answer is read (`_transform_response`, and for streams `_make_stream_reader` or
+`_parse_stream_chunk`).  From here it gets one deadline for all tries, streams that end cleanly,
+structured output that is validated, parameters that are resolved for each model, and cost.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.errors import (
+    ContextLengthError,
+    LLMConnectionError,
+    LLMError,
+    ResponseFormatError,
+    StreamInterruptedError,
+)
+from faultmaven.infrastructure.llm.providers.base import (
+    chunk_of,
+    elapsed_ms,
+)
+from faultmaven.infrastructure.llm.providers.call import Call
+from faultmaven.infrastructure.llm.providers.http_service import (
+    KEY_CHECK_TIMEOUT_S,
+    HTTPService,
+    parse_json,
+)
+from faultmaven.infrastructure.llm.providers.opened_stream import OpenedStream
+from faultmaven.infrastructure.llm.providers.remedy import explain
+from faultmaven.infrastructure.llm.retry import (
+    SYSTEM_CLOCK,
+)
+from faultmaven.infrastructure.llm.secret import redact
+from faultmaven.infrastructure.llm.types import (
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_TEMPERATURE,
+    ChatResponse,
+    LLMChunk,
+    LLMMessage,
+    LLMRequest,
+    LLMResponse,
+    Route,
+    Usage,
+    make_request,
+)
+from faultmaven.infrastructure.llm.wire.assemble import assemble
+from faultmaven.infrastructure.llm.wire.errors import parse_error_object
+from faultmaven.infrastructure.llm.wire.estimate import (
+    TokenRatio,
+    estimate_prompt_tokens,
+    estimate_usage,
+    has_attachments,
+)
+from faultmaven.infrastructure.llm.wire.parameters import ParameterRules, make_rules
+from faultmaven.infrastructure.llm.wire.simple_stream import SimpleStreamReader
+from faultmaven.infrastructure.llm.wire.structured import (
+    ask_for_structure,
+    choose_level,
+    read_structure,
+    requested_schema,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from faultmaven.infrastructure.llm.http import StreamReply, Transport
+    from faultmaven.infrastructure.llm.providers.base import Prompt
+    from faultmaven.infrastructure.llm.providers.config import ProviderConfig
+    from faultmaven.infrastructure.llm.retry import Clock
+    from faultmaven.infrastructure.llm.wire.stream import ChunkReader
+
+logger = logging.getLogger("faultmaven.providers")
+
+# An estimate may be this far off; a prompt is refused only above.
+_ESTIMATE_MARGIN = 1.25
+
+# Model names are a client's to invent: what is kept for them stays bounded.
+_MODELS_KEPT = 512
+
+# What reading an answer of an unexpected shape raises in a transform.
+_SHAPE_ERRORS = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+
+
+class HTTPChat(HTTPService):
+    """A provider that chats; see the module's docstring for what a dialect overrides."""
+
+    # Whether `cache_control` may stand in what this class posts, where the row does not say.
+    takes_cache_marks: ClassVar[bool] = True
+
+    # Whether streams come as `application/json` too: one value a line, or one growing array.
+    streams_json: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        config: ProviderConfig | Mapping[str, Any] | None = None,
+        *,
+        transport: Transport | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, transport=transport, clock=clock, **settings)
+        self._context_windows: dict[str, int | None] = {}
+        self._token_ratios: dict[str, TokenRatio] = {}
+        self._parameter_rules: dict[str, ParameterRules] = {}
+        self._warned: set[str] = set()
+
+    async def generate(
+        self,
+        prompt: Prompt,
+        model: str | None = None,
+        max_tokens: int | None = DEFAULT_MAX_TOKENS,
+        temperature: float | None = DEFAULT_TEMPERATURE,
+        **kwargs: Any,
+    ) -> LLMResponse:
+        """Answer a prompt or a conversation; see `BaseLLMProvider.generate`."""
+        return await self.complete(make_request(prompt, model, max_tokens, temperature, kwargs))
+
+    def stream(
+        self,
+        prompt: Prompt,
+        model: str | None = None,
+        max_tokens: int | None = DEFAULT_MAX_TOKENS,
+        temperature: float | None = DEFAULT_TEMPERATURE,
+        **kwargs: Any,
+    ) -> AsyncGenerator[LLMChunk, None]:
+        """Answer piece by piece; see `BaseLLMProvider.stream`."""
+        return self.stream_complete(make_request(prompt, model, max_tokens, temperature, kwargs))
+
+    async def complete(self, request: LLMRequest) -> LLMResponse:
+        """Answer a request object.
+
+        Raises:
+            LLMError: the last try's error, its `attempts` filled in.
+        """
+        started = time.perf_counter()
+        call = await self._begin(request)
+        response = await self._retried(call, lambda: self._attempt(call))
+        response.response_time_ms = elapsed_ms(started)
+        return response
+
+    async def stream_complete(self, request: LLMRequest) -> AsyncGenerator[LLMChunk, None]:
+        """Answer a request object piece by piece.
+
+        Tries are repeated only until the first piece is there; later the stream ends in an error.
+
+        Raises:
+            StreamInterruptedError: the connection broke; `partial_text` is what had come.
+            LLMError: as for `complete`, or what the provider reported within the stream.
+        """
+        call = await self._begin(replace(request, stream=True))
+        opened = await self._retried(call, lambda: self._open_stream(call))
+        text: list[str] = []
+        unsupported = call.route.unsupported
+        try:
+            async for chunk in opened:
+                if chunk.text:
+                    text.append(chunk.text)
+                if chunk.usage is not None:
+                    self._learn(call, chunk.usage.input_tokens)
+                    chunk.unsupported = unsupported or None
+                yield chunk
+        except LLMError as error:
+            raise self._explain_interruption(error, call, "".join(text)) from error
+        finally:
+            await opened.close()
+
+    def _get_endpoint(self) -> str:
+        """Give the URL that chats are posted to."""
+        return self._url("chat", "/chat/completions")
+
+    @abstractmethod
+    def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
+        """Build the body of a plain request; `request.model` is the model to name."""
+
+    @abstractmethod
+    def _transform_response(self, data: Any) -> LLMResponse | ChatResponse:
+        """Read the parsed body of a plain answer."""
+
+    def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
+        """Build the body of a streamed request; `request.stream` is true."""
+        return {**self._transform_request(request), "stream": True}
+
+    def _parse_stream_chunk(self, data: Any) -> LLMChunk | str | None:
+        """Read the parsed data of one server-sent event; None where it holds nothing of the answer."""
+        raise NotImplementedError(data)
+
+    def _make_stream_reader(self) -> ChunkReader | None:
+        """Give what reads one stream; None where the dialect does not stream."""
+        if "_parse_stream_chunk" not in _names_below(type(self)):
+            return None
+        return SimpleStreamReader(self._parse_stream_chunk)
+
+    def _endpoint_for(self, request: LLMRequest) -> str:
+        """Give the URL for one request, where the model or the streaming is part of it."""
+        del request
+        return self._get_endpoint()
+
+    def _structured_level(self, request: LLMRequest) -> str:
+        """Give the best way that there is to ask the model of this request for structured output."""
+        row = self._rules_for(self.get_effective_model(request.model)).row
+        return str(row.get("structured_output") or "json_schema")
+
+    def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
+        """Name what the dialect has no place for; what the request does not set is passed over."""
+        del request
+        return ()
+
+    async def _begin(self, request: LLMRequest) -> Call:
+        """Choose the model, build the body, and note what the whole call may take."""
+        self._require_configuration()
+        model = self.get_effective_model(request.model)
+        try:
+            call = self._made(request, model)
+        except LLMError as error:
+            raise explain(error, self.config, model) from error.__cause__
+        self._warn_unsupported(model, call.route.unsupported)
+        self._check_context(call)
+        if self._min_interval_s:
+            await self._pace()
+        return call
+
+    def _made(self, request: LLMRequest, model: str) -> Call:
+        """Say a request in the words of the model's dialect, and report what cannot be said.
+
+        Raises:
+            LLMError: something of it is refused.
+        """
+        rules, route = self._rules_for(model), Route()
+        deadline = self._deadline(request)
+        request = rules.adapt(request, route.unsupported)
+        without = self._unsupported_parameters(request)
+        if without:
+            request = rules.leave_out(request, without, route.unsupported)
+        schema = requested_schema(request)
+        level = ""
+        if schema is not None:
+            best = "prompt" if "response_format" in without else self._structured_level(request)
+            level = choose_level(request, best, rules, route.unsupported)
+            request = ask_for_structure(request, level)
+        asked = replace(request, model=model)
+        call = Call(asked, model, self._endpoint_for(asked), schema, level, deadline, route=route)
+        call.body = self._encoded(call)
+        return call
+
+    def _rules_for(self, model: str) -> ParameterRules:
+        """Give what is known of a model's parameters; `row` is the row with the model's own rule."""
+        rules = self._parameter_rules.get(model)
+        if rules is None:
+            if len(self._parameter_rules) >= _MODELS_KEPT:
+                self._parameter_rules.clear()
+            rules = self._parameter_rules[model] = make_rules(
+                self.config.row,
+                model,
+                self._find_model(model),
+                takes_cache_marks=self.takes_cache_marks,
+            )
+        return rules
+
+    def _warn_unsupported(self, model: str, sentences: list[str]) -> None:
+        """Log what could not be sent as asked, each thing once; the receipt has it every time."""
+        if not sentences or self._rules_for(model).policy != "warn":
+            return
+        for sentence in sentences:
+            if sentence not in self._warned and len(self._warned) < _MODELS_KEPT:
+                self._warned.add(sentence)
+                logger.warning("%s: %s", self.provider_name, sentence)
+
+    def _encoded(self, call: Call) -> bytes:
+        request = call.request
+        make = self._transform_stream_request if request.stream else self._transform_request
+        body = self._rules_for(call.model).finish(make(request), call.route.unsupported)
+        encoded = codec.dumps(body)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s: sending %s", self.provider_name, redact(encoded.decode()))
+        return encoded
+
+    async def _attempt(self, call: Call) -> LLMResponse:
+        """Make one try of a plain call."""
+        reply = await self._send("POST", call.url, call.body, self.config.timeout, call.deadline)
+        if reply.headers.get("content-type", "").startswith("text/event-stream"):
+            return self._finished(self._assembled(reply.body), call)
+        return self._finished(self._read_answer(reply.body), call)
+
+    async def _open_stream(self, call: Call) -> OpenedStream:
+        """Make one try of a streamed call: up to the first piece of the answer."""
+        reader = self._make_stream_reader()
+        if reader is None:
+            whole = replace(call, request=replace(call.request, stream=False))
+            whole.body = self._encoded(whole)
+            return OpenedStream.of_whole(chunk_of(await self._attempt(whole)))
+        url, headers = await self._authorize("POST", call.url, self._get_headers(), call.body)
+        reply = await self._transport.open_stream(
+            "POST", url, headers, call.body, timeout_s=self.config.timeout, deadline=call.deadline
+        )
+        try:
+            return await self._first_piece(reply, reader, call)
+        except BaseException:
+            await reply.close()
+            raise
+
+    async def _first_piece(
+        self, reply: StreamReply, reader: ChunkReader, call: Call
+    ) -> OpenedStream:
+        if reply.status >= 300:
+            raise self._read_error(reply.status, reply.headers, await reply.read_all())
+        is_json = reply.headers.get("content-type", "").startswith("application/json")
+        if is_json and not self.streams_json:
+            # The host does not stream, or reports an error under a status of success.
+            response = self._finished(self._read_answer(await reply.read_all()), call)
+            await reply.close()
+            return OpenedStream.of_whole(chunk_of(response))
+        opened = OpenedStream(reply, reader, self.config.timeout)
+        await opened.start()
+        return opened
+
+    def _read_answer(self, body: bytes) -> LLMResponse:
+        """Parse and read the body of a plain answer.
+
+        Raises:
+            ResponseFormatError: it is not JSON, or not this dialect's.
+        """
+        data = parse_json(body)
+        try:
+            answer = self._transform_response(data)
+        except _SHAPE_ERRORS as exc:
+            if isinstance(data, dict) and data.get("error"):
+                raise parse_error_object(data) from exc
+            msg = f"the answer has an unexpected shape: {type(exc).__name__} {exc}"
+            raise ResponseFormatError(msg, code="unexpected_shape") from exc
+        if isinstance(answer, ChatResponse):
+            answer = _response_of(answer)
+        if answer.raw_response is None:
+            answer.raw_response = data
+        return answer
+
+    def _assembled(self, body: bytes) -> LLMResponse:
+        """Read a stream that was not asked for as the one answer that it amounts to."""
+        reader = self._make_stream_reader()
+        if reader is None:
+            msg = "the answer is a stream, which was not asked for"
+            raise ResponseFormatError(msg, code="unexpected_stream")
+        chunks = reader.feed(body) + reader.finish()
+        if reader.error is not None:
+            raise reader.error
+        return assemble(chunks)
+
+    def _finished(self, response: LLMResponse, call: Call) -> LLMResponse:
+        """Complete what the dialect has read: provider, structure, tokens, money.
+
+        Raises:
+            ResponseFormatError: the answer is empty, or does not match the schema.
+        """
+        response.provider = self.provider_name
+        response.confidence = self.config.confidence_score
+        response.model = response.model or call.model
+        response.route = call.route
+        if call.schema is not None:
+            read_structure(response, call.schema, call.level)
+        if not response.content.strip() and not _may_be_empty(response):
+            msg = "the answer is empty"
+            raise ResponseFormatError(msg, code="empty_response")
+        if response.input_tokens is None and response.output_tokens is None:
+            response.estimated_usage = estimate_usage(call.request, response)
+            response.usage_source = "estimated"
+            response.tokens_used = response.usage["total_tokens"]
+        else:
+            self._learn(call, response.input_tokens)
+        if response.cost_status != "actual":
+            cost = self.price(call.model, response.estimated_usage or _tokens_of(response))
+            response.cost_usd, response.cost_status = cost.usd, cost.status
+        return response
+
+    def _explain_interruption(self, error: LLMError, call: Call, text: str) -> LLMError:
+        """Say that a stream broke after its beginning, which nobody may repeat unasked."""
+        if isinstance(error, LLMConnectionError):
+            cut = StreamInterruptedError(
+                f"the stream broke off: {error.message}", code="stream_incomplete"
+            )
+            cut.__cause__ = error
+            error = cut
+        if isinstance(error, StreamInterruptedError):
+            error.partial_text = text
+        error.retryable = False
+        call.route.attempts[-1].outcome = type(error).__name__
+        error.attempts = tuple(call.route.attempts)
+        return explain(error, self.config, call.model)
+
+    def _check_context(self, call: Call) -> None:
+        """Refuse a prompt that cannot fit, before it is sent.
+
+        Raises:
+            ContextLengthError: the estimate exceeds the model's window by more than its error.
+        """
+        limit = self._context_window(call.model)
+        # A token is at least a byte, so that most prompts need no estimate.
+        if limit is None or len(call.body) <= limit:
+            return
+        estimated = estimate_prompt_tokens(call.request)
+        if ratio := self._token_ratios.get(call.model):
+            estimated = ratio.correct(estimated)
+        if estimated <= limit * _ESTIMATE_MARGIN:
+            return
+        error = ContextLengthError(
+            f"the prompt has about {estimated} tokens, {call.model} takes {limit}",
+            code="context_length_exceeded",
+            estimated_tokens=estimated,
+            limit_tokens=limit,
+        )
+        raise explain(error, self.config, call.model)
+
+    def _learn(self, call: Call, reported_tokens: int | None) -> None:
+        """Compare a reported prompt with its estimate, now and then, for the models with a window."""
+        if reported_tokens is None or self._context_window(call.model) is None:
+            return
+        ratio = self._token_ratios.get(call.model)
+        if ratio is None:
+            ratio = self._token_ratios[call.model] = TokenRatio()
+        if ratio.wants_sample(len(call.body)) and not has_attachments(call.request):
+            ratio.add(estimate_prompt_tokens(call.request), reported_tokens)
+
+    def _context_window(self, model: str) -> int | None:
+        if model not in self._context_windows:
+            self._context_windows[model] = self._find_context_window(model)
+        return self._context_windows[model]
+
+    def _find_context_window(self, model: str) -> int | None:
+        for entry in self.config.row.get("models") or ():
+            if (
+                isinstance(entry, dict)
+                and entry.get("name") == model
+                and "context_length" in entry
+            ):
+                return int(entry["context_length"])
+        info = self._find_model(model)
+        return None if info is None else info.context_window
+
+    async def _check_key_by_asking(self) -> None:
+        request = LLMRequest([LLMMessage(role="user", content="Hi")], max_tokens=1)
+        call = await self._begin(request)
+        try:
+            await self._send("POST", call.url, call.body, KEY_CHECK_TIMEOUT_S, None)
+        except LLMError as error:
+            explain(error, self.config, call.model)
+            raise
+
+
+def _names_below(kind: type) -> set[str]:
+    """Give the names that subclasses of `HTTPChat` define."""
+    below = kind.__mro__[: kind.__mro__.index(HTTPChat)]
+    return {name for cls in below for name in vars(cls)}
+
+
+def _may_be_empty(response: LLMResponse) -> bool:
+    """Tell whether an answer without text is still an answer."""
+    said_otherwise = response.tool_calls or response.refusal or response.parsed is not None
+    # Thinking without an answer has been paid for, and a stream gives it as well.
+    thought = response.reasoning or response.reasoning_details
+    return bool(said_otherwise or thought) or response.finish_reason in (
+        "length",
+        "content_filter",
+    )
+
+
+def _tokens_of(response: LLMResponse) -> Usage:
+    return Usage(
+        response.input_tokens,
+        response.output_tokens,
+        response.cache_read_tokens,
+        response.cache_write_tokens,
+    )
+
+
+def _response_of(answer: ChatResponse) -> LLMResponse:
+    inward, outward = answer.usage["input_tokens"], answer.usage["output_tokens"]
+    return LLMResponse(
+        answer.content,
+        0.0,
+        answer.provider,
+        answer.model,
+        inward + outward,
+        0,
+        finish_reason="stop",
+        input_tokens=inward,
+        output_tokens=outward,
+        usage_source="reported",
+    )

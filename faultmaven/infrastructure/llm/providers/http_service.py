@@ -1,0 +1,316 @@
+"""What every provider behind an HTTP API has: keys, connections, retries, a list of models.
+
+What is asked of the API, and how its answers are read, is for the classes above this one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from urllib.parse import quote
+
+from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.errors import (
+    ConfigurationError,
+    LLMError,
+    ProviderNotConfiguredError,
+    ResponseFormatError,
+)
+from faultmaven.infrastructure.llm.http import HTTPTransport, TransportPolicy, intercepted
+from faultmaven.infrastructure.llm.providers.base import (
+    BaseLLMProvider,
+    KeyCheck,
+)
+from faultmaven.infrastructure.llm.providers.call import Call
+from faultmaven.infrastructure.llm.providers.remedy import explain, first_variable
+from faultmaven.infrastructure.llm.retry import (
+    SYSTEM_CLOCK,
+    RetryBudget,
+    RetryPolicy,
+    call_with_retries,
+)
+from faultmaven.infrastructure.llm.secret import redact, remember_secret
+from faultmaven.infrastructure.llm.types import (
+    LLMRequest,
+)
+from faultmaven.infrastructure.llm.wire.errors import parse_error
+from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from faultmaven.infrastructure.llm.http import Reply, Transport
+    from faultmaven.infrastructure.llm.providers.config import ProviderConfig
+    from faultmaven.infrastructure.llm.retry import Clock
+
+T = TypeVar("T")
+
+logger = logging.getLogger("faultmaven.providers")
+
+KEY_CHECK_TIMEOUT_S = 10.0
+MODEL_LIST_TIMEOUT_S = 10.0
+# A stream may not run longer than this, however alive it is.
+STREAM_TOTAL_S = 1800.0
+
+
+class HTTPService(BaseLLMProvider):
+    """A provider that requests are sent to.
+
+    Args:
+        config: as for `BaseLLMProvider`.
+        transport: what sends bytes; None makes an `HTTPTransport` of its own pool.
+        clock: what waits between tries; a test passes its own.
+        **settings: as for `BaseLLMProvider`.
+    """
+
+    # How the key travels where the row does not say.
+    default_auth: ClassVar[Mapping[str, Any]] = {"style": "bearer"}
+
+    def __init__(
+        self,
+        config: ProviderConfig | Mapping[str, Any] | None = None,
+        *,
+        transport: Transport | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, **settings)
+        if not self.config.name:
+            default = type(self).__name__.removesuffix("Provider").lower()
+            self.config = replace(self.config, name=default)
+        if self.config.api_key:
+            remember_secret(self.config.api_key)
+        self._clock = clock
+        self._own_transport: Transport = transport or HTTPTransport(
+            self.config.name, TransportPolicy.from_row(self.config.row)
+        )
+        self._retry_policy = RetryPolicy(max_retries=self.config.max_retries)
+        self._retry_budget = RetryBudget()
+        self._next_start = 0.0
+        limits: Mapping[str, Any] = self.config.row.get("limits") or {}
+        self._min_interval_s = limits.get("min_interval_ms", 0) / 1000
+
+    @property
+    def _transport(self) -> Transport:
+        return intercepted(self._own_transport)
+
+    @property
+    def provider_name(self) -> str:
+        """The row's name."""
+        return self.config.name
+
+    def is_available(self) -> bool:
+        """Tell whether address, model and (where one is needed) key are there."""
+        return bool(self.config.base_url) and bool(self.get_supported_models()) and self._has_key()
+
+    def get_supported_models(self) -> list[str]:
+        """Give the configured models, then those that the class knows; the default one first."""
+        names = [*self.config.models, self.get_default_model(), *self.get_models()]
+        return list(dict.fromkeys(filter(None, names)))
+
+    async def check_key(self, api_key: str | None = None) -> KeyCheck:
+        """Ask for the model list, or for one token where there is none; one request, 10 s."""
+        if api_key is not None:
+            other = type(self)(replace(self.config, api_key=api_key), clock=self._clock)
+            async with other:
+                return await other.check_key()
+        try:
+            if self._models_url() is None:
+                await self._check_key_by_asking()
+            else:
+                await self._fetch_model_ids(KEY_CHECK_TIMEOUT_S)
+        except ResponseFormatError:
+            return KeyCheck(ok=True)  # it answered, if badly: the key was accepted
+        except LLMError as error:
+            return KeyCheck(ok=False, reason=error.message)
+        return KeyCheck(ok=True)
+
+    async def get_available_models(self) -> list[str]:
+        """Ask the provider's model list; the configured models, with a warning, where that fails."""
+        try:
+            if ids := await self._fetch_model_ids(MODEL_LIST_TIMEOUT_S):
+                return ids
+            reason = "its model list is empty"
+        except LLMError as error:
+            reason = error.message
+        logger.warning("%s: using the configured models: %s", self.provider_name, reason)
+        return self.get_supported_models()
+
+    async def close(self) -> None:
+        """Close the pooled connections; closing twice is fine, and a later call opens new ones."""
+        await self._transport.close()
+
+    def _get_headers(self) -> dict[str, str]:
+        """Give the headers of every request, the key among them."""
+        headers = {"Content-Type": "application/json"}
+        auth = self._auth
+        style = auth.get("style", "bearer")
+        if self.config.api_key and style in ("bearer", "header"):
+            prefix = auth.get("prefix", "Bearer " if style == "bearer" else "")
+            headers[auth.get("header", "Authorization")] = f"{prefix}{self.config.api_key}"
+        return headers | self.config.headers
+
+    async def _authorize(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[str, Mapping[str, str]]:
+        """Add credentials that depend on the request or expire: signatures, tokens, a query key."""
+        del method, body
+        auth = self._auth
+        if auth.get("style") == "query" and self.config.api_key:
+            joint = "&" if "?" in url else "?"
+            key = quote(self.config.api_key, safe="")
+            url = f"{url}{joint}{auth.get('parameter', 'key')}={key}"
+        return url, headers
+
+    def _read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> LLMError:
+        """Build the error that a refused call means; every known shape is understood."""
+        return parse_error(status, headers, body)
+
+    async def _retried(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until it works or is final; every try goes into the receipt."""
+
+        def note(error: LLMError, delay_s: float | None) -> None:
+            call.note(self.provider_name, error)
+            logger.debug("%s; next try in %s s", error.message, delay_s)
+
+        async def explained() -> T:
+            call.try_started = time.perf_counter()
+            try:
+                return await attempt()
+            except LLMError as error:
+                explain(error, self.config, call.model)
+                raise
+
+        try:
+            result = await call_with_retries(
+                explained,
+                policy=self._retry_policy,
+                budget=self._retry_budget,
+                deadline=call.deadline,
+                attempt_timeout_s=self.config.timeout,
+                clock=self._clock,
+                on_failure=note,
+            )
+        except LLMError as error:
+            error.attempts = tuple(call.route.attempts)
+            raise
+        call.note(self.provider_name, None)
+        return result
+
+    async def _send(
+        self, method: str, url: str, body: bytes | None, timeout_s: float, deadline: float | None
+    ) -> Reply:
+        """Send one request and give its answer.
+
+        Raises:
+            LLMError: the connection failed, or the status is not one of success.
+        """
+        url, headers = await self._authorize(method, url, self._get_headers(), body)
+        reply = await self._transport.fetch(
+            method, url, headers, body, timeout_s=timeout_s, deadline=deadline
+        )
+        if logger.isEnabledFor(logging.DEBUG):
+            text = redact(reply.body.decode(errors="replace"))
+            logger.debug("%s: received %s %s", self.provider_name, reply.status, text)
+        if reply.status >= 300:
+            raise self._read_error(reply.status, reply.headers, reply.body)
+        return reply
+
+    @property
+    def _auth(self) -> Mapping[str, Any]:
+        return self.config.row.get("auth") or self.default_auth
+
+    def _url(self, endpoint: str, default: str) -> str:
+        return self._absolute((self.config.row.get("endpoints") or {}).get(endpoint, default))
+
+    def _absolute(self, path: str) -> str:
+        """Give the URL of a path below the base URL; a whole address stays as it is."""
+        return path if "://" in path else f"{self.config.base_url}{path}"
+
+    def _has_key(self) -> bool:
+        needed = self.config.row.get("api_key_var") is not None
+        return (
+            bool(self.config.api_key)
+            or not needed
+            or bool(self.config.row.get("api_key_optional"))
+        )
+
+    def _require_configuration(self) -> None:
+        for present, field, what in (
+            (bool(self.config.base_url), "base_url_var", "address"),
+            (self._has_key(), "api_key_var", "key"),
+        ):
+            if not present:
+                variable = first_variable(self.config, field)
+                remedy = f"set {variable} in .env" if variable else f"pass {field[:-4]}=…"
+                msg = f"{self.provider_name} has no {what}: {remedy}."
+                raise ProviderNotConfiguredError(msg, provider=self.provider_name)
+
+    def _deadline(self, request: LLMRequest) -> float | None:
+        limit_s = request.timeout if request.timeout is not None else self.config.call_timeout_s
+        if limit_s is None:
+            limit_s = STREAM_TOTAL_S if request.stream else None
+        return None if limit_s is None else self._clock.monotonic() + limit_s
+
+    async def _pace(self) -> None:
+        """Keep the row's least interval between the starts of two calls."""
+        now = self._clock.monotonic()
+        start = max(now, self._next_start)
+        self._next_start = start + self._min_interval_s
+        if start > now:
+            await self._clock.sleep(start - now)
+
+    def _models_url(self) -> str | None:
+        endpoint = self.config.row.get("models_endpoint", {"path": "/models"})
+        return None if endpoint is None else self._absolute(endpoint["path"])
+
+    def _model_id_path(self) -> str | None:
+        """Give where the names are in a model list (`models[].name`); None looks in the usual places."""
+        path: str | None = (self.config.row.get("models_endpoint") or {}).get("id_path")
+        return path
+
+    async def _fetch_model_ids(self, timeout_s: float) -> list[str]:
+        """Ask the provider's model list.
+
+        Raises:
+            LLMError: it has none, or did not answer.
+        """
+        self._require_configuration()
+        url = self._models_url()
+        if url is None:
+            msg = f"{self.provider_name} has no list of models"
+            raise ConfigurationError(msg, provider=self.provider_name, code="no_model_list")
+        try:
+            reply = await self._send("GET", url, None, timeout_s, None)
+            return model_ids_from_wire(parse_json(reply.body), self._model_id_path())
+        except LLMError as error:
+            explain(error, self.config, None)
+            raise
+
+    @abstractmethod
+    async def _check_key_by_asking(self) -> None:
+        """Use the key for the smallest call there is, where the provider lists no models.
+
+        Raises:
+            LLMError: the provider refused it, or did not answer.
+        """
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse the body of an answer.
+
+    Raises:
+        ResponseFormatError: it is empty, or not strict JSON.
+    """
+    if not body.strip():
+        msg = "the answer has no body"
+        raise ResponseFormatError(msg, code="empty_response")
+    try:
+        return codec.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError as exc:
+        what = "HTML" if body.lstrip()[:1] == b"<" else "not valid JSON"
+        msg = f"the answer is {what}"
+        raise ResponseFormatError(msg, code="invalid_json") from exc
