@@ -12,6 +12,8 @@ from faultmaven.cli.complete import provider_names
 from faultmaven.cli.exit_codes import EXIT_FAILED, EXIT_OK
 from faultmaven.cli.group import SuggestingGroup
 from faultmaven.cli.output import say, write_json, write_table
+from faultmaven.cli.providers_check import check_provider
+from faultmaven.cli.providers_new import new_provider
 from faultmaven.cli.start import start_registry
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -22,6 +24,10 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def providers(ctx: click.Context) -> Any:
     """List, show and test providers; without a command: list them."""
     return ctx.invoke(list_providers) if ctx.invoked_subcommand is None else None
+
+
+providers.add_command(new_provider)
+providers.add_command(check_provider)
 
 
 @providers.command("list")

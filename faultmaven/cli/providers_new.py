@@ -1,0 +1,192 @@
+"""`faultmaven providers new`: the files of a provider that works as it is written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import click
+
+from faultmaven.cli.exit_codes import EXIT_OK
+from faultmaven.cli.output import say
+
+_DIALECTS: Final = {
+    "openai": "OpenAIProvider",
+    "anthropic": "AnthropicProvider",
+    "ollama": "OllamaProvider",
+}
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+_ROW: Final = """\
+# The provider {name}: a row states what differs from convention, and
+# `faultmaven providers show {name}` shows all of it.  The key is read from {stem}_API_KEY.
+display_name: {title}
+default_base_url: {base_url}
+default_model: {model}
+"""
+_ROW_CLASS: Final = "provider_class: {provider_class}\n"
+_ROW_OF_CODE: Final = """\
+# {module}.py must be on Python's path: PYTHONPATH=. while it is tried out.
+provider_class: {module}:{class_name}
+# The schema goes into the prompt; remove this once _transform_request says it to the API itself.
+structured_output: prompt
+"""
+_CONFIG: Final = """\
+# FaultMaven's configuration; the providers beside it are in providers.d/.
+{}
+"""
+
+_CODE: Final = '''\
+"""The provider {name}: its dialect in four methods; all else comes from `HTTPProvider`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faultmaven.infrastructure.llm.providers import HTTPProvider
+from faultmaven.infrastructure.llm.types import ChatRequest, ChatResponse
+
+# What a caller may ask for and `_transform_request` does not write: reported, never lost.
+_NOT_WRITTEN = ("top_p", "stop", "seed", "tools", "tool_choice", "reasoning_effort")
+
+
+class {class_name}(HTTPProvider):
+    """{title}."""
+
+    def _get_endpoint(self) -> str:
+        return f"{{self.config.base_url}}/chat/completions"
+
+    def _get_headers(self) -> dict[str, str]:
+        return {{"Authorization": f"Bearer {{self.config.api_key}}", "Content-Type": "application/json"}}
+
+    def _transform_request(self, request: ChatRequest) -> dict[str, Any]:
+        turns = [{{"role": turn.role, "content": turn.content}} for turn in request.messages]
+        if request.system_prompt:
+            turns.insert(0, {{"role": "system", "content": request.system_prompt}})
+        body = {{
+            "model": request.model,
+            "messages": turns,
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+        }}
+        return {{name: value for name, value in body.items() if value is not None}} | request.extra
+
+    def _transform_response(self, data: Any) -> ChatResponse:
+        usage = {{
+            "input_tokens": data["usage"]["prompt_tokens"],
+            "output_tokens": data["usage"]["completion_tokens"],
+        }}
+        return ChatResponse(data["choices"][0]["message"]["content"], data["model"], usage)
+
+    def _parse_stream_chunk(self, data: Any) -> str | None:
+        text: str | None = data["choices"][0]["delta"].get("content") if data["choices"] else None
+        return text
+
+    def _unsupported_parameters(self, request: ChatRequest) -> tuple[str, ...]:
+        return _NOT_WRITTEN
+'''
+
+_TEST: Final = '''\
+"""{class_name} does what every provider must."""
+
+from {module} import {class_name}
+
+from faultmaven.testing import ProviderContract
+
+
+class Test{class_name}(ProviderContract):
+    dialect = "openai"  # what the server of the tests speaks
+    supports_tools = False
+
+    def make_provider(self, base_url):
+        return {class_name}(
+            name="{name}",
+            base_url=base_url,
+            api_key=self.api_key,
+            models=["{model}"],
+            max_retries=0,
+            row={{"structured_output": "prompt"}},
+        )
+'''
+
+
+@click.command("new")
+@click.argument("name")
+@click.option("--base-url", default="https://api.example.com/v1", show_default=True)
+@click.option("--model", default="model-1", show_default=True, help="The model to ask for.")
+@click.option(
+    "--dialect", type=click.Choice(sorted(_DIALECTS)), default="openai", show_default=True,
+    help="The API that it speaks.",
+)  # fmt: skip
+@click.option("--code", is_flag=True, help="Write a class of its own too, and its test.")
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(),
+    help="Where faultmaven.yaml is, or shall be.  [default: here]",
+)  # fmt: skip
+def new_provider(
+    name: str, base_url: str, model: str, dialect: str, code: bool, folder: Path
+) -> int:
+    """Write the files of a new provider NAME: a row in providers.d, ready to be changed.
+
+    With --code also NAME_provider.py, a class with a dialect of its own, and a test that passes as it
+    is.  Nothing that is there already is overwritten.
+    """
+    if not _NAME.fullmatch(name):
+        msg = (
+            f"{name!r} is no name: 1 to 64 of a-z, 0-9, '_', '-' and '.', a letter or digit first."
+        )
+        raise click.UsageError(msg)
+    files = make_files(name, base_url, model, dialect, code=code)
+    taken = [path for path in files if (folder / path).exists()]
+    if taken:
+        msg = f"{folder / taken[0]} is there already; remove it, or choose another name."
+        raise click.UsageError(msg)
+    if not (folder / "faultmaven.yaml").exists():
+        files[Path("faultmaven.yaml")] = _CONFIG
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, "utf-8")
+        say(f"wrote {folder / path}")
+    say(f"Next: set {_stem(name).upper()}_API_KEY, then `faultmaven providers check {name}`.")
+    return EXIT_OK
+
+
+def make_files(
+    name: str, base_url: str, model: str, dialect: str = "openai", *, code: bool = False
+) -> dict[Path, str]:
+    """Give the files of a provider: relative path to text.
+
+    Args:
+        name: the row's name.
+        base_url: the API's address.
+        model: the model to ask for.
+        dialect: openai, anthropic or ollama; of no effect with `code`.
+        code: whether it gets a class of its own, and a test.
+    """
+    module = f"{'' if name[0].isalpha() else 'the_'}{_stem(name)}_provider"
+    words = {
+        "name": name,
+        "stem": _stem(name).upper(),
+        "title": re.sub(r"[_.-]+", " ", name).title(),
+        "base_url": base_url,
+        "model": model,
+        "module": module,
+        "class_name": _class_name(name),
+        "provider_class": _DIALECTS[dialect],
+    }
+    own = _ROW_OF_CODE if code else _ROW_CLASS if dialect != "openai" else ""
+    files = {Path("providers.d") / f"{name}.yaml": (_ROW + own).format(**words)}
+    if code:
+        files[Path(f"{module}.py")] = _CODE.format(**words)
+        files[Path(f"test_{module}.py")] = _TEST.format(**words)
+    return files
+
+
+def _stem(name: str) -> str:
+    return name.replace("-", "_").replace(".", "_")
+
+
+def _class_name(name: str) -> str:
+    joined = "".join(word[:1].upper() + word[1:] for word in re.split(r"[_.-]+", name))
+    return f"{'' if joined[0].isalpha() else 'The'}{joined}Provider"
