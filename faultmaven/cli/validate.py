@@ -55,19 +55,22 @@ def _check_all() -> tuple[list[str], list[Problem]]:
     """Check what a start would read; give the places looked at, and the faults."""
     from faultmaven.cli.files import files_of
     from faultmaven.config.settings import load_settings
+    from faultmaven.config.typed import check_settings
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 
+    found = check_settings()
     try:
         settings = load_settings()
     except ConfigFileError as exc:
-        return sorted({problem.file for problem in exc.problems}), list(exc.problems)
+        found = found or list(exc.problems)
+        return sorted({problem.file for problem in found}), found
     registry = ProviderRegistry(settings)
     status = registry.get_provider_status()
     checked = [*files_of(settings), f"{len(status)} rows"]
     problems = [
         problem for name, one in status.items() for problem in _row_problems(registry, name, one)
     ]
-    return checked, problems + _choice_problems(registry)
+    return checked, found + problems + _choice_problems(registry)
 
 
 def _row_problems(

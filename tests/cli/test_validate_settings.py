@@ -1,0 +1,36 @@
+"""`faultmaven validate` checks what a quick start does not: addresses and files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CONFIG_PATH", "nowhere.yaml", "must be the path of a file"),
+        ("FAULTMAVEN_STATE_URL", "localhost:6379", "must be an address"),
+        ("LLM_MAX_RETRIES", "99", "must be a whole number from 0 to 10"),
+    ],
+)
+def test_validate_names_a_setting_that_cannot_be_right(
+    tmp_path: Path, root: Path, name: str, value: str, said: str
+) -> None:
+    (tmp_path / ".git").mkdir()
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root), name: value}
+    run = subprocess.run(
+        [sys.executable, "-m", "faultmaven", "validate"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert run.returncode == 2, run.stderr
+    assert f"environment: {name}" in run.stdout
+    assert said in run.stdout
