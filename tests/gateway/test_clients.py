@@ -64,7 +64,7 @@ async def test_a_slow_reader_slows_the_upstream_down(client, upstream):
     (connection,) = client.server.connections
 
     async with asyncio.timeout(10):
-        while not connection.writing_paused:
+        while not connection.writing_paused:  # noqa: ASYNC110  # it has no event
             await asyncio.sleep(0)  # a transport has no event to wait for
     held = connection.transport.get_write_buffer_size()
     size = 0

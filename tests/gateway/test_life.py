@@ -107,7 +107,7 @@ async def test_a_second_signal_ends_streams_with_an_error(launch, upstream):
             rest = await reply.text()
 
     assert "shutting down" in events_of(rest)[-1]
-    assert await gateway.end() == 0
+    assert await asyncio.wait_for(gateway.process.wait(), 10) == 0
 
 
 async def test_workers_share_a_port_and_their_numbers(launch):
