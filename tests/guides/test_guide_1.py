@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -574,3 +577,20 @@ async def test_debug_log_shows_bodies_and_no_key(
     assert "Hello-canary" in caplog.text
     assert "fake-model" in caplog.text or "choices" in caplog.text
     assert KEY not in caplog.text
+
+
+def test_debug_setting_shows_bodies_on_the_command_line(root: Path, project: Path) -> None:
+    with FakeUpstream.in_thread() as upstream:
+        environment = {
+            "PATH": os.environ["PATH"], "PYTHONPATH": str(root), "FAULTMAVEN_LOG": "debug",
+            "GROQ_API_KEY": KEY, "GROQ_API_BASE": upstream.base_url,
+        }  # fmt: skip
+        run = subprocess.run(
+            [sys.executable, "-m", "faultmaven", "chat", "-p", "groq", "Hello-canary"],
+            cwd=project, env=environment, capture_output=True, text=True, check=True, timeout=60,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    assert "groq: sending" in run.stderr
+    assert "Hello-canary" in run.stderr
+    assert KEY not in run.stderr + run.stdout

@@ -18,6 +18,7 @@ from faultmaven.infrastructure.llm.providers import (
     create_provider,
     get_registry,
 )
+from faultmaven.infrastructure.llm.retry import FakeClock
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, LLMResponse
 
 if TYPE_CHECKING:
@@ -194,11 +195,13 @@ async def test_answer_that_does_not_match_is_tried_again_and_refused(
     upstream: FakeUpstream,
 ) -> None:
     upstream.reply('{"city": 1}')
-    async with groq(upstream) as provider:
+    config = {"name": "groq", "base_url": upstream.base_url, "models": ["m"], "max_retries": 1}
+    async with OpenAIProvider(config, clock=FakeClock()) as provider:
         with pytest.raises(ResponseFormatError) as caught:
             await provider.complete(asking("m", output_schema=SCHEMA))
 
     assert caught.value.code == "schema_mismatch"
+    assert len(upstream.requests) == 2
 
 
 # Streams.
