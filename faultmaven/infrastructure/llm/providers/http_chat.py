@@ -164,7 +164,8 @@ class HTTPChat(HTTPService):
                     text.append(chunk.text)
                 if chunk.usage is not None:
                     self._learn(call, chunk.usage.input_tokens)
-                    chunk.unsupported = unsupported or None
+                if unsupported and (chunk.finish_reason or chunk.usage):
+                    chunk.unsupported = unsupported
                 yield chunk
         except LLMError as error:
             raise self._explain_interruption(error, call, "".join(text)) from error

@@ -33,6 +33,11 @@ class OpenAIProvider(HTTPProvider):
             return has_any and super().can_forward("openai_chat", body)
         if row.get("content") == "string":
             return False
+        if (
+            "response_format" in body
+            and row.get("structured_output", "json_schema") != "json_schema"
+        ):
+            return False
         if "reasoning_effort" in body and "request" in row.get("reasoning", {}):
             return False
         return super().can_forward(wire_format, body)

@@ -310,7 +310,7 @@ def make_rules(
     )
     return ParameterRules(
         row=whole,
-        model=model,
+        model=model or "the provider",
         policy=whole.get("on_unsupported") or "warn",
         refused=tuple(dict.fromkeys(refused)),
         clamps=clamps,

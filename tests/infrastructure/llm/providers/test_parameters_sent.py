@@ -7,6 +7,7 @@ import pytest
 
 from faultmaven.infrastructure.llm.errors import ContextLengthError, UnsupportedParameterError
 from faultmaven.infrastructure.llm.providers.anthropic_provider import AnthropicProvider
+from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 from faultmaven.infrastructure.llm.providers.openai_provider import OpenAIProvider
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.testing import FakeUpstream, TokenUsage
@@ -62,6 +63,26 @@ async def test_the_last_chunk_tells_it_too(acme, upstream):
     assert [chunk.unsupported for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
     assert chunks[-1].unsupported == ["temperature was not sent: m does not take it"]
     assert assemble(chunks).route.unsupported == chunks[-1].unsupported
+
+
+async def test_the_last_chunk_tells_it_without_token_counts_too(acme):
+    class Plain(HTTPProvider):
+        def _transform_request(self, request):
+            return {"messages": request.messages}
+
+        def _transform_response(self, data):
+            raise NotImplementedError
+
+        def _parse_stream_chunk(self, data):
+            return data["choices"][0]["delta"].get("content") if data["choices"] else None
+
+        def _unsupported_parameters(self, request):
+            return ("seed",)
+
+    async with acme(Plain) as provider:
+        chunks = [chunk async for chunk in provider.stream("Hi", seed=1)]
+
+    assert chunks[-1].unsupported == ["seed was not sent: m does not take it"]
 
 
 async def test_drop_does_not_log(acme, caplog):
@@ -141,6 +162,15 @@ async def test_structured_output_does_not_fall_where_the_policy_forbids_it(acme,
             await provider.generate("Hi", output_schema=SCHEMA)
 
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize(("level", "may"), [("json_schema", True), ("prompt", False)])
+async def test_a_body_whose_structure_must_be_asked_for_otherwise_is_not_forwarded(
+    acme, level, may
+):
+    async with acme(structured_output=level) as provider:
+        assert provider.can_forward("openai_chat", {"response_format": {}}) is may
+        assert provider.can_forward("openai_chat", {})
 
 
 async def test_a_forwarded_body_obeys_the_rules_of_its_model(acme):

@@ -5,8 +5,9 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
-from faultmaven.infrastructure.llm.catalog import ModelInfo
+from faultmaven.infrastructure.llm.catalog import ModelInfo, get_catalog
 from faultmaven.infrastructure.llm.errors import UnsupportedParameterError
+from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
 from faultmaven.infrastructure.llm.types import (
     DEFAULT_MAX_TOKENS,
     DEFAULT_TEMPERATURE,
@@ -47,6 +48,20 @@ def test_a_typed_default_survives_being_written_as_data():
 
     assert not is_default(back.temperature)
     assert is_default(LLMRequest.from_dict(LLMRequest([]).to_dict()).temperature)
+
+
+@pytest.mark.parametrize("name", BUILTIN_ROWS)
+def test_a_plain_call_is_no_reason_to_complain_at_any_provider(name):
+    row = {**BUILTIN_ROWS[name], "on_unsupported": "error"}
+    model = row.get("default_model") or "m"
+    info = get_catalog().find(row.get("catalog") or row.get("base") or name, model)
+    rules, report = make_rules(row, model, info), []
+
+    adapted = rules.adapt(make_request("Hi"), report)
+    sent = {"temperature": adapted.temperature, "max_tokens": adapted.max_tokens}
+    rules.finish({n: v for n, v in sent.items() if v is not None}, report)
+
+    assert report == []
 
 
 def test_nothing_to_do_gives_the_same_request():
