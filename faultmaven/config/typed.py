@@ -145,6 +145,13 @@ def _digits(text: Any) -> Any:
     return word
 
 
+def _number(text: Any) -> Any:
+    try:
+        return float(text)  # any decimal digits, not only ASCII's
+    except ValueError:
+        return text
+
+
 def _address(text: str) -> str:
     msg = "must be an address such as scheme://host:port/name"
     try:
@@ -179,7 +186,9 @@ _OF_KIND: Final[dict[str, Any]] = {
         BeforeValidator(_lowered),
         AfterValidator(lambda word: word in ("1", "true", "yes", "on")),
     ],
-    "seconds": Annotated[float, Bounds(gt=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)],
+    "seconds": Annotated[
+        float, BeforeValidator(_number), Bounds(gt=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)
+    ],
     "count": Annotated[int, BeforeValidator(_digits), Bounds(ge=0, le=MAX_RETRIES)],
     "level": Annotated[
         Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lowered)

@@ -71,7 +71,9 @@ def test_both_readings_agree_about_every_place(
     assert PASSWORD not in repr(typed)
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
+)
 @given(
     field=st.sampled_from([field for field in FIELDS if field.kind != "path"]),
     text=st.one_of(
