@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from faultmaven.gateway.app import Route
 from faultmaven.gateway.faults import fault_of
+from faultmaven.gateway.fronts.gemini import GeminiPages, describe_model
 from faultmaven.gateway.pages import json_answer
 from faultmaven.infrastructure.llm.errors import ModelNotFoundError
 
@@ -31,7 +32,9 @@ class ModelsPage:
     def routes(self) -> Iterable[tuple[str, Route]]:
         """Give the paths."""
         yield "/v1/models", Route({"GET": self.list_models})
-        yield "/v1/models/*", Route({"GET": self.show_model})
+        # Gemini's clients post to models under this path, too.
+        pages = {"GET": self.show_model, "POST": GeminiPages(self._gateway).call}
+        yield "/v1/models/*", Route(pages)
 
     async def list_models(self, visit: Visit) -> Answer:
         """List the models that the caller may use."""
@@ -39,6 +42,8 @@ class ModelsPage:
         names = [name for name in listed if self._is_permitted(name, visit)]
         if _wants_anthropic(visit):
             return json_answer(_anthropic_list(names), visit)
+        if _wants_gemini(visit):
+            return json_answer({"models": [describe_model(name) for name in names]}, visit)
         data = [self._described(name, brief=True) for name in names]
         return json_answer({"object": "list", "data": data}, visit)
 
@@ -53,6 +58,8 @@ class ModelsPage:
             raise fault_of(error) from None
         if _wants_anthropic(visit):
             return json_answer(_anthropic_model(name), visit)
+        if _wants_gemini(visit):
+            return json_answer(describe_model(name), visit)
         return json_answer(described, visit)
 
     def _is_permitted(self, name: str, visit: Visit) -> bool:
@@ -101,6 +108,10 @@ def _details(info: ModelInfo) -> dict[str, Any]:
 
 def _wants_anthropic(visit: Visit) -> bool:
     return "anthropic-version" in visit.request.headers
+
+
+def _wants_gemini(visit: Visit) -> bool:
+    return "x-goog-api-key" in visit.request.headers
 
 
 def _anthropic_list(names: list[str]) -> dict[str, Any]:

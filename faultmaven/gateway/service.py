@@ -124,7 +124,7 @@ class Service:
         """Do one of `COMMANDS`."""
         body = parse_object(await read_body(visit.request))
         name = body.get("command")
-        if name not in COMMANDS:
+        if not isinstance(name, str) or name not in COMMANDS:
             listed = ", ".join(COMMANDS)
             message = f"The commands are {listed}."
             raise invalid(message, "command", "unknown_command")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
+# OpenAPI 3.1 has no schema for events; tools hold them against one that is given.
+_EVENTS: Final[Schema] = {"text/event-stream": {}}
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
 _NUMBER: Final[Schema] = {"type": ["number", "null"]}
 _COUNT: Final[Schema] = {"type": ["integer", "null"]}
@@ -33,6 +35,17 @@ _MESSAGES: Final[Schema] = {
         "properties": {
             "role": {"enum": ["system", "developer", "user", "assistant", "tool", "function"]},
             "content": {"type": ["string", "array", "null"], "items": _OBJECT},
+        },
+    },
+}
+_CONTENT: Final[Schema] = _OBJECT | {
+    "required": ["parts"],
+    "properties": {
+        "role": {"enum": ["user", "model"]},
+        "parts": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "object", "required": ["text"], "properties": {"text": _TEXT}},
         },
     },
 }
@@ -109,6 +122,7 @@ def _paths() -> Schema:
             }
             for method in ("get", "delete")
         },
+        **_gemini_paths(),
         "/chat": {"post": _call("chat", "ServiceRequest", "ServiceAnswer")},
         "/models": {"get": _read("listServiceModels", "ServiceModels")},
         "/command": {"post": _call("command", "Command", "Any", streams=False)},
@@ -133,13 +147,40 @@ def _paths() -> Schema:
     }
 
 
+def _gemini_paths() -> Schema:
+    model = _path_parameter("model", "A model's name; it may hold slashes.")
+    alt = {"name": "alt", "in": "query", "required": True, "schema": {"const": "sse"}}
+    verbs = {
+        "generateContent": ("GenerateRequest", "Generated", [model]),
+        "streamGenerateContent": ("GenerateRequest", "", [model, alt]),
+        "countTokens": ("GenerateRequest", "GeminiTokenCount", [model]),
+        "batchEmbedContents": ("GeminiBatch", "GeminiEmbeddings", [model]),
+        "embedContent": ("GeminiEmbedRequest", "GeminiEmbedding", [model]),
+    }
+    paths: Schema = {
+        "/v1beta/models": {"get": _read("listGeminiModels", "GeminiModels", "GeminiError")},
+        "/v1beta/models/{model}": {
+            "get": _read("showGeminiModel", "GeminiModel", "GeminiError") | {"parameters": [model]}
+        },
+    }
+    for verb, (request, answer, parameters) in verbs.items():
+        for version in ("v1", "v1beta"):
+            # A wrong key is told in the shape that most of the path's clients know.
+            error = "GeminiError" if version == "v1beta" else "Any"
+            call = _call(f"{verb}_{version}", request, answer or "Any", error)
+            call["parameters"] += parameters
+            content = {"application/json": {"schema": _ref(answer)}} if answer else _EVENTS
+            call["responses"]["200"]["content"] = content
+            paths[f"/{version}/models/{{model}}:{verb}"] = {"post": call}
+    return paths
+
+
 def _call(
     name: str, request: str, answer: str, error: str = "Error", *, streams: bool = True
 ) -> Schema:
     content: Schema = {"application/json": {"schema": _ref(answer)}}
     if streams:
-        # OpenAPI 3.1 has no schema for events; tools hold them against one that is given.
-        content["text/event-stream"] = {}
+        content |= _EVENTS
     body = {"required": True, "content": {"application/json": {"schema": _ref(request)}}}
     return {
         "operationId": name,
@@ -159,7 +200,9 @@ def _call(
     }
 
 
-def _read(name: str, answer: str, *, is_open: bool = False, unwell: bool = False) -> Schema:
+def _read(
+    name: str, answer: str, error: str = "Error", *, is_open: bool = False, unwell: bool = False
+) -> Schema:
     described: Schema = {
         "operationId": name,
         "responses": {
@@ -167,7 +210,7 @@ def _read(name: str, answer: str, *, is_open: bool = False, unwell: bool = False
                 "description": "The answer.",
                 "content": {"application/json": {"schema": _ref(answer)}},
             },
-            **_errors("Any" if unwell else "Error"),
+            **_errors("Any" if unwell else error),
         },
     }
     if is_open:
@@ -270,8 +313,38 @@ _SCHEMAS: Final[dict[str, Schema]] = {
         system=_TEXT_OR_LIST,
     ),
     "TokenCount": _answer(input_tokens={"type": "integer", "minimum": 0}),
-    "ModelList": {"type": "object", "required": ["data"]},
-    "Model": _answer(id=_TEXT),
+    # In Gemini's shape for those who send its key's header.
+    "ModelList": {"type": "object", "anyOf": [{"required": ["data"]}, {"required": ["models"]}]},
+    "Model": {"type": "object", "anyOf": [{"required": ["id"]}, {"required": ["name"]}]},
+    "GenerateRequest": _request(
+        ["contents"],
+        contents={"type": "array", "minItems": 1, "items": _CONTENT},
+        systemInstruction=_CONTENT,
+        generationConfig=_request(
+            [],
+            temperature=_NUMBER,
+            topP=_NUMBER,
+            maxOutputTokens=_COUNT,
+            seed=_COUNT,
+            stopSequences={"type": "array", "items": _TEXT},
+        ),
+    ),
+    "Generated": _answer(candidates={"type": "array"}, usageMetadata=_OBJECT, modelVersion=_TEXT),
+    "GeminiTokenCount": _answer(totalTokens={"type": "integer", "minimum": 0}),
+    "GeminiEmbedRequest": _request(["content"], content=_CONTENT),
+    "GeminiBatch": _request(
+        ["requests"],
+        requests={
+            "type": "array",
+            "minItems": 1,
+            "items": _request(["content"], content=_CONTENT),
+        },
+    ),
+    "GeminiEmbedding": _answer(embedding=_OBJECT),
+    "GeminiEmbeddings": _answer(embeddings={"type": "array"}),
+    "GeminiModels": _answer(models={"type": "array"}),
+    "GeminiModel": _answer(name=_TEXT),
+    "GeminiError": _answer(error=_answer(code={"type": "integer"}, message=_TEXT, status=_TEXT)),
     "ServiceRequest": _request(
         ["messages"],
         messages=_MESSAGES,

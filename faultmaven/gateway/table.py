@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from faultmaven.gateway.app import Route
 from faultmaven.gateway.fronts.anthropic_messages import MessagesFront
+from faultmaven.gateway.fronts.gemini import GeminiPages
 from faultmaven.gateway.fronts.openai_chat import ChatFront
 from faultmaven.gateway.fronts.openai_completions import CompletionsFront
 from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
@@ -43,6 +44,7 @@ def add_all(gateway: Gateway) -> None:
     for pages in (
         Pages(gateway),
         ModelsPage(gateway),
+        GeminiPages(gateway),
         TokenCount(gateway),
         StoredResponses(),
         Service(gateway),

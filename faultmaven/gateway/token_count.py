@@ -44,13 +44,13 @@ class TokenCount:
             provider = self._gateway.get_provider(target.provider)
             request = request_from_wire(ask.body)
             request.model = target.model
-            tokens = await _count(provider, request)
+            tokens = await count_or_estimate(provider, request)
         except LLMError as error:
             raise fault_of(error) from error
         return json_answer({"input_tokens": tokens}, visit)
 
 
-async def _count(provider: BaseLLMProvider, request: LLMRequest) -> int:
+async def count_or_estimate(provider: BaseLLMProvider, request: LLMRequest) -> int:
     """Ask the provider; estimate where its host has the API but nothing at this path."""
     try:
         return await provider.count_tokens(request)

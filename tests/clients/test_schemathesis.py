@@ -44,7 +44,7 @@ def test_answers_are_those_of_the_document(document, gateway, upstream, path, me
     operation = document[path][method]
 
     @settings(
-        max_examples=20,
+        max_examples=12,
         deadline=None,
         derandomize=True,
         database=None,

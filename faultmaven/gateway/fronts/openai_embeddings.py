@@ -12,7 +12,11 @@ from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.fronts.openai_chat import check_kinds
 from faultmaven.gateway.opened import Whole
 from faultmaven.infrastructure.llm import codec
-from faultmaven.infrastructure.llm.errors import InvalidRequestError, ResponseFormatError
+from faultmaven.infrastructure.llm.errors import (
+    InvalidRequestError,
+    ResponseFormatError,
+    UnsupportedParameterError,
+)
 from faultmaven.infrastructure.llm.types import Attempt, LLMRequest, LLMResponse, Route, Usage
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
 from faultmaven.infrastructure.llm.wire.openai_chat import count
@@ -70,6 +74,12 @@ class EmbeddingsFront:
             msg = f"{provider.provider_name} takes texts only, no tokens."
             raise InvalidRequestError(msg, code="input")
         answer = await provider.embed(texts, model)
+        length = ask.body.get("dimensions")
+        if length is not None and any(len(vector) != length for vector in answer.vectors):
+            msg = f"{provider.provider_name} chooses the length of its vectors; drop dimensions."
+            raise UnsupportedParameterError(
+                msg, code="unsupported_parameter", parameter="dimensions"
+            )
         usage = Usage(answer.input_tokens, 0) if answer.input_tokens is not None else None
         asked = model or answer.model
         route = Route(attempts=[Attempt(provider.provider_name, asked, "ok")])
