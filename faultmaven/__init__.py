@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from faultmaven.infrastructure.llm import errors
-    from faultmaven.infrastructure.llm.calls import acomplete, astream, complete, stream
+    from faultmaven.infrastructure.llm.calls import acomplete, astream, close, complete, stream
     from faultmaven.infrastructure.llm.errors import LLMError
     from faultmaven.infrastructure.llm.providers import get_registry, reset_registry
     from faultmaven.infrastructure.llm.types import (
@@ -35,6 +35,7 @@ __all__ = [
     "LLMResponse",
     "acomplete",
     "astream",
+    "close",
     "complete",
     "errors",
     "get_registry",
@@ -47,6 +48,7 @@ _HOMES = {
     "LLMError": f"{_LLM}.errors",
     "acomplete": f"{_LLM}.calls",
     "astream": f"{_LLM}.calls",
+    "close": f"{_LLM}.calls",
     "complete": f"{_LLM}.calls",
     "get_registry": f"{_LLM}.providers",
     "reset_registry": f"{_LLM}.providers",

@@ -86,12 +86,26 @@ def stream(
         _LOOP.run(_close(chunks))
 
 
+def close() -> None:
+    """Close the connections and engines that blocking calls opened; a later call opens them again.
+
+    At the end of the process this happens by itself.
+    """
+    if _LOOP.has_started:
+        _LOOP.run(get_registry().close())
+
+
 class _LoopThread:
     """An event loop in a thread of its own, started when the first blocking call is made."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def has_started(self) -> bool:
+        """Tell whether any blocking call has been made."""
+        return self._loop is not None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for a coroutine to run on the loop; Ctrl-C cancels it."""

@@ -1,6 +1,7 @@
 """JSON text to values and back, strictly: no NaN, no infinities, bounded depth.
 
-orjson where it is installed (the extra `fast`), the standard library otherwise; both refuse the same.
+orjson where it is installed (the extra `fast`), the standard library otherwise.  Both read the same;
+in writing, orjson turns a number that is not finite into null, and the standard library refuses it.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ class HTTPService(BaseLLMProvider):
         """
         url, headers = await self._authorize(method, url, self._get_headers(), body)
         reply = await self._transport.fetch(
-            method, url, headers, body, timeout_s=timeout_s, deadline=deadline
+            method, url, headers, body, timeout_s=timeout_s, deadline=self._instant(deadline)
         )
         if logger.isEnabledFor(logging.DEBUG):
             text = redact(reply.body.decode(errors="replace"))
@@ -248,6 +248,21 @@ class HTTPService(BaseLLMProvider):
                 remedy = f"set {variable} in .env" if variable else f"pass {field[:-4]}=…"
                 msg = f"{self.provider_name} has no {what}: {remedy}."
                 raise ProviderNotConfiguredError(msg, provider=self.provider_name)
+
+    def _require_model(self, model: str) -> None:
+        """Demand a name, except of a server on one's own machine, which may have but one model."""
+        if model or self.config.row.get("local"):
+            return
+        variable = first_variable(self.config, "model_var")
+        remedy = f"set {variable} in .env, or pass model=…" if variable else "pass model=…"
+        msg = f"{self.provider_name} has no model: {remedy}."
+        raise ProviderNotConfiguredError(msg, provider=self.provider_name, code="no_model")
+
+    def _instant(self, deadline: float | None) -> float | None:
+        """Say a deadline by the clock of the transport, which is the machine's."""
+        if deadline is None or self._clock is SYSTEM_CLOCK:
+            return deadline
+        return time.monotonic() + deadline - self._clock.monotonic()
 
     def _deadline(self, request: LLMRequest) -> float | None:
         limit_s = request.timeout if request.timeout is not None else self.config.call_timeout_s
