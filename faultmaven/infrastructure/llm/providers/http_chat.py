@@ -12,11 +12,12 @@ import logging
 import time
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import (
     ContextLengthError,
+    InvalidRequestError,
     LLMConnectionError,
     LLMError,
     ResponseFormatError,
@@ -64,17 +65,20 @@ from faultmaven.infrastructure.llm.wire.structured import (
     ask_for_structure,
     choose_level,
     read_structure,
+    refuses_structure,
     requested_schema,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from faultmaven.infrastructure.llm.http import StreamReply, Transport
     from faultmaven.infrastructure.llm.providers.base import Prompt
     from faultmaven.infrastructure.llm.providers.config import ProviderConfig
     from faultmaven.infrastructure.llm.retry import Clock
     from faultmaven.infrastructure.llm.wire.stream import ChunkReader
+
+T = TypeVar("T")
 
 logger = logging.getLogger("faultmaven.providers")
 
@@ -140,8 +144,7 @@ class HTTPChat(HTTPService):
             LLMError: the last try's error, its `attempts` filled in.
         """
         started = time.perf_counter()
-        call = await self._begin(request)
-        response = await self._retried(call, lambda: self._attempt(call))
+        _, response = await self._answered(request, self._attempt)
         response.response_time_ms = elapsed_ms(started)
         return response
 
@@ -152,11 +155,12 @@ class HTTPChat(HTTPService):
 
         Raises:
             StreamInterruptedError: the connection broke; `partial_text` is what had come.
+            ResponseFormatError: the whole answer, now that it is there, does not match the schema.
             LLMError: as for `complete`, or what the provider reported within the stream.
         """
-        call = await self._begin(replace(request, stream=True))
-        opened = await self._retried(call, lambda: self._open_stream(call))
+        call, opened = await self._answered(replace(request, stream=True), self._open_stream)
         text: list[str] = []
+        kept: list[LLMChunk] = []
         unsupported = call.route.unsupported
         try:
             async for chunk in opened:
@@ -166,9 +170,16 @@ class HTTPChat(HTTPService):
                     self._learn(call, chunk.usage.input_tokens)
                 if unsupported and (chunk.finish_reason or chunk.usage):
                     chunk.unsupported = unsupported
+                if call.schema is not None:
+                    kept.append(chunk)
                 yield chunk
+            if call.schema is not None:
+                read_structure(assemble(kept), call.schema, call.level)
         except LLMError as error:
-            raise self._explain_interruption(error, call, "".join(text)) from error
+            explained = self._explain_interruption(error, call, "".join(text))
+            if explained is error:
+                raise
+            raise explained from error
         finally:
             await opened.close()
 
@@ -213,10 +224,28 @@ class HTTPChat(HTTPService):
         del request
         return ()
 
+    async def _answered(
+        self, request: LLMRequest, attempt: Callable[[Call], Awaitable[T]]
+    ) -> tuple[Call, T]:
+        """Make a call; where the model turns out not to take schemas, ask for the structure otherwise."""
+        call = await self._begin(request)
+        try:
+            return call, await self._retried(call, lambda: attempt(call))
+        except InvalidRequestError as error:
+            rules = self._rules_for(call.model)
+            if rules.policy == "error" or not refuses_structure(error, call.level):
+                raise
+            self._parameter_rules[call.model] = replace(rules, takes_schemas=False)
+        again = await self._begin(request)
+        again.deadline = call.deadline
+        again.route.attempts[:0] = call.route.attempts
+        return again, await self._retried(again, lambda: attempt(again))
+
     async def _begin(self, request: LLMRequest) -> Call:
         """Choose the model, build the body, and note what the whole call may take."""
         self._require_configuration()
         model = self.get_effective_model(request.model)
+        self._require_model(model)
         try:
             call = self._made(request, model)
         except LLMError as error:
@@ -298,7 +327,7 @@ class HTTPChat(HTTPService):
             return OpenedStream.of_whole(chunk_of(await self._attempt(whole)))
         url, headers = await self._authorize("POST", call.url, self._get_headers(), call.body)
         reply = await self._transport.open_stream(
-            "POST", url, headers, call.body, timeout_s=self.config.timeout, deadline=call.deadline
+            "POST", url, headers, call.body, timeout_s=self.config.timeout, deadline=self._instant(call.deadline)
         )
         try:
             return await self._first_piece(reply, reader, call)

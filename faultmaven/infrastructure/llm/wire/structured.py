@@ -8,6 +8,7 @@ asked for is reported, or refused, like any parameter.  Whatever the level, the 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,11 +16,24 @@ from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import ConfigurationError, ResponseFormatError
 
 if TYPE_CHECKING:
+    from faultmaven.infrastructure.llm.errors import LLMError
     from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
     from faultmaven.infrastructure.llm.wire.parameters import ParameterRules
 
 TOOL_NAME: Final = "answer"
 LEVELS: Final = ("json_schema", "tool", "json_object", "prompt")
+
+# What hosts call it, how they say that they have it not, and what they say of a bad schema.
+_STRUCTURE: Final = re.compile(
+    r"(?i)response.?format|json.?(schema|object|mode)|structured.?output"
+)
+_NOT_TAKEN: Final = re.compile(
+    r"(?i)\b(not|n't)\b.{0,20}\b(support|available|allow|permit|accept)|unsupported|unavailable|"
+    r"unrecogni[sz]ed|unknown (parameter|field|argument)|extra inputs"
+)
+_ITSELF: Final = re.compile(
+    r"(?i)invalid schema|keyword|\$ref|additionalProperties|propert(y|ies)\b"
+)
 
 _SAID: Final = {
     "tool": "a forced tool call",
@@ -92,6 +106,22 @@ def ask_for_structure(request: LLMRequest, level: str) -> LLMRequest:
         response_format={"type": "json_object"} if level == "json_object" else None,
         system_prompt=f"{request.system_prompt}\n\n{order}" if request.system_prompt else order,
     )
+
+
+def refuses_structure(error: LLMError, level: str) -> bool:
+    """Tell whether an error says that the model has no such way to be asked for structure.
+
+    An error about the schema itself is not meant: a weaker level would hide it.
+
+    Args:
+        error: of the host.
+        level: at which it was asked.
+    """
+    if not level.startswith("json"):
+        return False
+    said = error.upstream_message or error.message
+    about = f"{said} {getattr(error, 'parameter', None) or ''}"
+    return bool(_STRUCTURE.search(about) and _NOT_TAKEN.search(said) and not _ITSELF.search(said))
 
 
 def read_structure(response: LLMResponse, schema: dict[str, Any], level: str) -> None:

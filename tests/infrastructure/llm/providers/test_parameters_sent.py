@@ -5,7 +5,13 @@ import logging
 
 import pytest
 
-from faultmaven.infrastructure.llm.errors import ContextLengthError, UnsupportedParameterError
+from faultmaven.infrastructure.llm.errors import (
+    ContextLengthError,
+    InvalidRequestError,
+    ResponseFormatError,
+    UnsupportedParameterError,
+)
+from faultmaven.infrastructure.llm.http import Reply
 from faultmaven.infrastructure.llm.providers.anthropic_provider import AnthropicProvider
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 from faultmaven.infrastructure.llm.providers.openai_provider import OpenAIProvider
@@ -154,6 +160,83 @@ async def test_structured_output_falls_as_far_as_it_must(acme, upstream, row, to
     assert ("answer" in json.dumps(sent.get("tools"))) == (level == "tool")
     assert response.parsed == {"a": 1}
     assert len(response.route.unsupported) == said
+
+
+REFUSED = (
+    '{"error": {"message": "This model does not support response format `json_schema`",'
+    ' "type": "invalid_request_error"}}'
+)
+
+
+class Refusing:
+    """A host that takes no schemas, and says so with 400."""
+
+    def __init__(self, refusal=REFUSED):
+        self.bodies = []
+        self.refusal = refusal
+
+    async def fetch(self, method, url, headers, body, *, timeout_s, deadline=None):
+        self.bodies.append(json.loads(body))
+        if "response_format" in self.bodies[-1]:
+            return Reply(400, {}, self.refusal.encode())
+        message = {"content": '{"a": 1}'}
+        if "tools" in self.bodies[-1]:
+            call = {"id": "c", "function": {"name": "answer", "arguments": '{"a": 1}'}}
+            message = {"content": None, "tool_calls": [call]}
+        answer = {"choices": [{"message": message, "finish_reason": "stop"}]}
+        return Reply(200, {}, json.dumps(answer).encode())
+
+    async def close(self):
+        pass
+
+
+def refusing(transport, **row):
+    return OpenAIProvider(
+        name="acme", base_url="http://h/v1", api_key="key-for-a-test", models=["m"], row=row,
+        transport=transport,
+    )  # fmt: skip
+
+
+async def test_a_model_that_refuses_schemas_is_asked_otherwise_from_then_on():
+    host = Refusing()
+    async with refusing(host) as provider:
+        first = await provider.generate("Hi", output_schema=SCHEMA)
+        second = await provider.generate("Hi", output_schema=SCHEMA)
+
+    assert (first.parsed, second.parsed) == ({"a": 1}, {"a": 1})
+    assert ["response_format" in body for body in host.bodies] == [True, False, False]
+    assert [a.outcome for a in first.route.attempts] == ["InvalidRequestError", "ok"]
+    assert len(first.route.unsupported) == len(second.route.unsupported) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "refusal"),
+    [
+        ({"on_unsupported": "error"}, REFUSED),
+        ({}, REFUSED.replace("does not support", "is given a bad")),
+        ({}, REFUSED.replace("does not support", "does not allow additionalProperties in")),
+    ],
+)
+async def test_what_the_policy_forbids_or_the_schema_caused_is_not_asked_again(row, refusal):
+    host = Refusing(refusal)
+    async with refusing(host, **row) as provider:
+        with pytest.raises(InvalidRequestError):
+            await provider.generate("Hi", output_schema=SCHEMA)
+
+    assert len(host.bodies) == 1
+
+
+async def test_a_streamed_structure_is_validated_at_its_end(acme, upstream):
+    async with acme() as provider:
+        upstream.reply('{"a": 1}')
+        good = [chunk async for chunk in provider.stream("Hi", output_schema=SCHEMA)]
+        upstream.reply('{"a": "x"}')
+        with pytest.raises(ResponseFormatError, match="does not match the schema") as caught:
+            async for _ in provider.stream("Hi", output_schema=SCHEMA):
+                pass
+
+    assert "".join(chunk.text for chunk in good) == '{"a": 1}'
+    assert (caught.value.code, caught.value.retryable) == ("schema_mismatch", False)
 
 
 async def test_structured_output_does_not_fall_where_the_policy_forbids_it(acme, upstream):
