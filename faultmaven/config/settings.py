@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from faultmaven.config.dotenv_file import find_upward, is_secret_name, load_dotenv_file
 from faultmaven.config.errors import ConfigFileError, Problem
@@ -122,6 +122,10 @@ class Settings:
         folder = paths[-1].parent / PROVIDERS_FOLDER
         paths += [folder, *sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])]
         return [*paths, *map(Path, self._file_values)]
+
+    def __reduce__(self) -> NoReturn:
+        msg = "settings hold secrets and are not pickled; call load_settings() where they are needed"
+        raise TypeError(msg)
 
     def __repr__(self) -> str:
         return f"Settings(chat_provider={self.chat_provider!r}, layers={[x.label for x in self._layers]})"

@@ -30,7 +30,7 @@ from faultmaven.infrastructure.llm.errors import (
 )
 from faultmaven.infrastructure.llm.pricing import FREE, Cost, price_call
 from faultmaven.infrastructure.llm.providers.config import ProviderConfig
-from faultmaven.infrastructure.llm.secret import redact
+from faultmaven.infrastructure.llm.secret import redact, remember_secret
 from faultmaven.infrastructure.llm.types import (
     DEFAULT_MAX_TOKENS,
     DEFAULT_TEMPERATURE,
@@ -110,6 +110,8 @@ class BaseLLMProvider(ABC):
     ) -> None:
         self.config = make_provider_config(config, settings)
         self.api_key = self.config.api_key
+        if self.api_key:
+            remember_secret(self.api_key)
         self._known_models: dict[str, ModelInfo | None] = {}
         self._catalog: Catalog | None = None
 
@@ -321,6 +323,10 @@ class BaseLLMProvider(ABC):
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle ends up in files and other processes: it carries no key.
+        return {**vars(self), "api_key": None}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.provider_name!r} at {self.config.base_url}>"

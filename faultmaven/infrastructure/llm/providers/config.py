@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,6 +47,18 @@ class ProviderConfig:
         self.models = list(self.models)
         if self.base_url is not None:
             self.base_url = self.base_url.strip().rstrip("/")
+
+    def __copy__(self) -> ProviderConfig:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ProviderConfig:
+        parts = {f.name: deepcopy(getattr(self, f.name), memo) for f in fields(self)}
+        return ProviderConfig(**parts)
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type[ProviderConfig], tuple[Any, ...]]:
+        # A pickle ends up in files and other processes: it carries neither key nor headers.
+        bare = replace(self, api_key=None, headers={}, variables={})
+        return ProviderConfig, tuple(getattr(bare, f.name) for f in fields(bare))
 
     def __getitem__(self, key: str) -> Any:
         """Read a setting as from a provider's YAML file: `config["api_base"]`, `config["models"]`."""
