@@ -124,7 +124,9 @@ class Settings:
         return [*paths, *map(Path, self._file_values)]
 
     def __reduce__(self) -> NoReturn:
-        msg = "settings hold secrets and are not pickled; call load_settings() where they are needed"
+        msg = (
+            "settings hold secrets and are not pickled; call load_settings() where they are needed"
+        )
         raise TypeError(msg)
 
     def __repr__(self) -> str:
