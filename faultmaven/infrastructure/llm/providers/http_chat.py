@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import (
-    ContextLengthError,
     InvalidRequestError,
     LLMConnectionError,
     LLMError,
@@ -52,13 +51,9 @@ from faultmaven.infrastructure.llm.types import (
     make_request,
 )
 from faultmaven.infrastructure.llm.wire.assemble import assemble
+from faultmaven.infrastructure.llm.wire.context_window import ContextWindows
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
-from faultmaven.infrastructure.llm.wire.estimate import (
-    TokenRatio,
-    estimate_prompt_tokens,
-    estimate_usage,
-    has_attachments,
-)
+from faultmaven.infrastructure.llm.wire.estimate import estimate_usage
 from faultmaven.infrastructure.llm.wire.parameters import ParameterRules, make_rules
 from faultmaven.infrastructure.llm.wire.simple_stream import SimpleStreamReader
 from faultmaven.infrastructure.llm.wire.structured import (
@@ -81,9 +76,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 logger = logging.getLogger("faultmaven.providers")
-
-# An estimate may be this far off; a prompt is refused only above.
-_ESTIMATE_MARGIN = 1.25
 
 # Model names are a client's to invent: what is kept for them stays bounded.
 _MODELS_KEPT = 512
@@ -110,8 +102,7 @@ class HTTPChat(HTTPService):
         **settings: Any,
     ) -> None:
         super().__init__(config, transport=transport, clock=clock, **settings)
-        self._context_windows: dict[str, int | None] = {}
-        self._token_ratios: dict[str, TokenRatio] = {}
+        self._windows = ContextWindows(self.config.row, self._find_model)
         self._parameter_rules: dict[str, ParameterRules] = {}
         self._warned: set[str] = set()
 
@@ -167,7 +158,8 @@ class HTTPChat(HTTPService):
                 if chunk.text:
                     text.append(chunk.text)
                 if chunk.usage is not None:
-                    self._learn(call, chunk.usage.input_tokens)
+                    told = chunk.usage.input_tokens
+                    self._windows.learn(call.request, call.model, len(call.body), told)
                 if unsupported and (chunk.finish_reason or chunk.usage):
                     chunk.unsupported = unsupported
                 if call.schema is not None:
@@ -248,10 +240,10 @@ class HTTPChat(HTTPService):
         self._require_model(model)
         try:
             call = self._made(request, model)
+            self._windows.check(call.request, model, len(call.body))
         except LLMError as error:
             raise explain(error, self.config, model) from error.__cause__
         self._warn_unsupported(model, call.route.unsupported)
-        self._check_context(call)
         if self._min_interval_s:
             await self._pace()
         return call
@@ -327,7 +319,12 @@ class HTTPChat(HTTPService):
             return OpenedStream.of_whole(chunk_of(await self._attempt(whole)))
         url, headers = await self._authorize("POST", call.url, self._get_headers(), call.body)
         reply = await self._transport.open_stream(
-            "POST", url, headers, call.body, timeout_s=self.config.timeout, deadline=self._instant(call.deadline)
+            "POST",
+            url,
+            headers,
+            call.body,
+            timeout_s=self.config.timeout,
+            deadline=self._instant(call.deadline),
         )
         try:
             return await self._first_piece(reply, reader, call)
@@ -401,7 +398,8 @@ class HTTPChat(HTTPService):
             response.usage_source = "estimated"
             response.tokens_used = response.usage["total_tokens"]
         else:
-            self._learn(call, response.input_tokens)
+            told = response.input_tokens
+            self._windows.learn(call.request, call.model, len(call.body), told)
         if response.cost_status != "actual":
             cost = self.price(call.model, response.estimated_usage or _tokens_of(response))
             response.cost_usd, response.cost_status = cost.usd, cost.status
@@ -421,55 +419,6 @@ class HTTPChat(HTTPService):
         call.route.attempts[-1].outcome = type(error).__name__
         error.attempts = tuple(call.route.attempts)
         return explain(error, self.config, call.model)
-
-    def _check_context(self, call: Call) -> None:
-        """Refuse a prompt that cannot fit, before it is sent.
-
-        Raises:
-            ContextLengthError: the estimate exceeds the model's window by more than its error.
-        """
-        limit = self._context_window(call.model)
-        # A token is at least a byte, so that most prompts need no estimate.
-        if limit is None or len(call.body) <= limit:
-            return
-        estimated = estimate_prompt_tokens(call.request)
-        if ratio := self._token_ratios.get(call.model):
-            estimated = ratio.correct(estimated)
-        if estimated <= limit * _ESTIMATE_MARGIN:
-            return
-        error = ContextLengthError(
-            f"the prompt has about {estimated} tokens, {call.model} takes {limit}",
-            code="context_length_exceeded",
-            estimated_tokens=estimated,
-            limit_tokens=limit,
-        )
-        raise explain(error, self.config, call.model)
-
-    def _learn(self, call: Call, reported_tokens: int | None) -> None:
-        """Compare a reported prompt with its estimate, now and then, for the models with a window."""
-        if reported_tokens is None or self._context_window(call.model) is None:
-            return
-        ratio = self._token_ratios.get(call.model)
-        if ratio is None:
-            ratio = self._token_ratios[call.model] = TokenRatio()
-        if ratio.wants_sample(len(call.body)) and not has_attachments(call.request):
-            ratio.add(estimate_prompt_tokens(call.request), reported_tokens)
-
-    def _context_window(self, model: str) -> int | None:
-        if model not in self._context_windows:
-            self._context_windows[model] = self._find_context_window(model)
-        return self._context_windows[model]
-
-    def _find_context_window(self, model: str) -> int | None:
-        for entry in self.config.row.get("models") or ():
-            if (
-                isinstance(entry, dict)
-                and entry.get("name") == model
-                and "context_length" in entry
-            ):
-                return int(entry["context_length"])
-        info = self._find_model(model)
-        return None if info is None else info.context_window
 
     async def _check_key_by_asking(self) -> None:
         request = LLMRequest([LLMMessage(role="user", content="Hi")], max_tokens=1)
