@@ -97,6 +97,10 @@ class HTTPService(BaseLLMProvider):
     def _transport(self) -> Transport:
         return intercepted(self._own_transport)
 
+    @_transport.setter
+    def _transport(self, transport: Transport) -> None:
+        self._own_transport = transport
+
     @property
     def provider_name(self) -> str:
         """The row's name."""
