@@ -29,6 +29,7 @@ _COMMANDS = {
     "pricing": ("pricing", "Show what models cost."),
     "providers": ("providers", "List, show and test providers."),
     "serve": ("serve", "Serve OpenAI's and Anthropic's API from all providers."),
+    "smoke": ("smoke", "Try a running gateway with three calls."),
     "validate": ("validate", "Check configuration files."),
 }
 _EPILOG = """\

@@ -25,7 +25,11 @@ from faultmaven.gateway.fronts.openai_chat import ChatFront
 from faultmaven.gateway.model_call import ModelCall
 from faultmaven.gateway.pages import json_answer
 from faultmaven.infrastructure.llm import codec
-from faultmaven.infrastructure.llm.errors import ConfigurationError, LLMError
+from faultmaven.infrastructure.llm.errors import (
+    ConfigurationError,
+    LLMError,
+    UnknownProviderError,
+)
 from faultmaven.infrastructure.llm.providers.embedded_provider import EmbeddedProvider
 from faultmaven.infrastructure.llm.providers.factory import create_provider
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
@@ -58,11 +62,16 @@ class Service:
 
     Args:
         gateway: what knows the providers.
+
+    Raises:
+        ConfigurationError: what PROVIDER_TYPE or CONFIG_PATH ask for cannot be had.
     """
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._name: str | None = None
+        settings = gateway.registry.settings
+        is_asked_for = settings.config_path or settings.source_of("PROVIDER_TYPE")
+        self._name = _choose_provider(gateway) if is_asked_for else None
         self._model: str | None = None
         self._checked_at = -math.inf
         self._problem = ""
@@ -257,6 +266,12 @@ def _choose_provider(gateway: Gateway) -> str:
     """
     registry = gateway.registry
     settings = registry.settings
+    try:
+        usual = registry.resolve_name(settings.provider_type, "PROVIDER_TYPE")
+    except UnknownProviderError as error:
+        known = ", ".join(registry.get_all_provider_names())
+        message = f"{error.message} PROVIDER_TYPE may be: {known}."
+        raise error.with_message(message) from None
     if settings.config_path:
         described = _read_file(settings.config_path)
         kind = str(described.pop("provider_type", settings.provider_type))
@@ -265,9 +280,8 @@ def _choose_provider(gateway: Gateway) -> str:
         gateway.add_provider(name, provider)
         return name
     if settings.source_of("PROVIDER_TYPE"):
-        return registry.resolve_name(settings.provider_type)
+        return usual
     chosen = registry.resolve_name(settings.chat_provider)
-    usual = registry.resolve_name(settings.provider_type)
     if settings.source_of("CHAT_PROVIDER") or usual not in registry.get_available_providers():
         return chosen
     return usual
