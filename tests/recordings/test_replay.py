@@ -17,7 +17,12 @@ from faultmaven.infrastructure.llm.providers.provider_class import load_provider
 from faultmaven.infrastructure.llm.types import LLMResponse
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.errors import error_class_name
-from tests.infrastructure.llm.wire.dialect_checks import assert_facts, assert_text, recorded
+from tests.infrastructure.llm.wire.dialect_checks import (
+    assert_facts,
+    assert_text,
+    recorded,
+    stream_bytes,
+)
 from tests.recordings.replay import body_of, replaying
 
 KEY = "sk-recordings-0123456789"
@@ -41,10 +46,11 @@ SPEAKERS = {
     "gemini-generate": Speaker("GeminiProvider", "/v1beta"),
     "cohere-v2": Speaker("CohereProvider", "/v2"),
     "bedrock-converse": Speaker("BedrockProvider"),
-    "watsonx-generation": Speaker("WatsonxProvider"),
+    "bedrock-invoke": Speaker("BedrockAnthropicProvider"),
 }
-# Nothing that an answer can hold: the description of a cached prompt, and an image alone.
+# Nothing that an answer can hold: an empty text, the description of a cached prompt, an image alone.
 NO_ANSWERS = {
+    "bedrock.bedrock-invoke.stream.69a5f89642",
     "gemini.gemini-generate.chat.9cd8a48f30",
     "openai.openai-responses.server-tools-stream.100acc4dcd",
 }
@@ -198,7 +204,7 @@ async def test_structured_answer_is_parsed(exchange, expected):
     [case for case in recorded(*DIALECTS) if case.id is None or case.id in NO_ANSWERS],
 )
 async def test_an_answer_that_holds_nothing_is_an_error(exchange, expected):
-    is_stream = "sse" in exchange["response"]
+    is_stream = stream_bytes(exchange) is not None
     async with replaying(exchange) as origin, provider_for(exchange, origin) as provider:
         with pytest.raises(ResponseFormatError) as caught:
             await (stream(provider, []) if is_stream else provider.generate("Hello"))
