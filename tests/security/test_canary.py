@@ -239,6 +239,9 @@ def test_a_copy_of_a_configuration_still_works():
     for made in (copy.copy(provider.config), copy.deepcopy(provider.config)):
         assert made == provider.config
         assert made.api_key == OWN_KEY
+    for twin in (copy.copy(provider), copy.deepcopy(provider)):
+        assert twin.api_key == OWN_KEY
+    assert pickle.loads(pickle.dumps(provider)).api_key is None
 
 
 def test_a_pickled_configuration_has_no_secrets():

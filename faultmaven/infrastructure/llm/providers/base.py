@@ -328,6 +328,10 @@ class BaseLLMProvider(ABC):
         # A pickle ends up in files and other processes: it carries no key.
         return {**vars(self), "api_key": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.api_key = self.config.api_key
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.provider_name!r} at {self.config.base_url}>"
 
