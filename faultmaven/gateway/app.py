@@ -14,9 +14,12 @@ from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.auth import ANYONE, presented_key, unauthorised
 from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.fronts import openai_error
+from faultmaven.gateway.lean import LeanTransport
 from faultmaven.gateway.meter import Board, Meter, merged
 from faultmaven.gateway.naming import make_name_table
 from faultmaven.infrastructure.llm import codec, events
+from faultmaven.infrastructure.llm.http import TransportPolicy
+from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 
 if TYPE_CHECKING:
     import asyncio
@@ -113,6 +116,7 @@ class Gateway:
         self._paths: dict[str, Route] = {}
         self._prefixes: list[tuple[str, Route]] = []
         self._providers: dict[str, BaseLLMProvider] = {}
+        self._adopted: dict[str, BaseLLMProvider] = {}
         self._names: NameTable | None = None
         self._plans: dict[str, Plan] = {}
         self._numbers = count(1)
@@ -182,7 +186,18 @@ class Gateway:
         Raises:
             ConfigurationError: it cannot be used.
         """
-        return self._providers.get(name) or self.registry.get_provider(name)
+        provider = self._providers.get(name) or self.registry.get_provider(name)
+        if self._adopted.get(name) is not provider:
+            self._adopt(name, provider)
+        return provider
+
+    def _adopt(self, name: str, provider: BaseLLMProvider) -> None:
+        """Have a provider that is new here speak by the thin transport, unless it needs a proxy."""
+        self._adopted[name] = provider
+        row = provider.config.row
+        if isinstance(provider, HTTPProvider) and not row.get("proxy"):
+            policy = TransportPolicy.from_row(row)
+            provider.use_transport(LeanTransport(provider.provider_name, policy))
 
     def plan_for(self, name: str, caller: Caller) -> Plan:
         """Say who is asked for a model.

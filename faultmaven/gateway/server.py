@@ -9,16 +9,16 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp.web import BaseRequest, Server
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.web import BaseRequest, RequestPayloadError, Server
+from aiohttp.web_protocol import ERROR, RequestHandler
 from typing_extensions import override
 
 from faultmaven.gateway.faults import Fault
 from faultmaven.infrastructure.llm.secret import install_log_redaction
 
 if TYPE_CHECKING:
-    from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.http_parser import RawRequestMessage
     from aiohttp.streams import StreamReader
 
     from faultmaven.gateway.app import Gateway
@@ -38,6 +38,91 @@ class _Protocol(RequestHandler):
     __slots__ = ()
 
     @override
+    async def start(self) -> None:
+        """Answer the connection's requests, one after the other.
+
+        aiohttp's own makes a task for each request, so that context variables set by one are not seen by
+        the next; nothing here sets any that matter.
+        """
+        while not self._force_close:
+            if not self._messages:
+                self._waiter = self._loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            message, payload = self._take_message()
+            try:
+                keeps = await self._serve(message, payload)
+            except asyncio.CancelledError:
+                self.force_close()
+                raise
+            except ConnectionError:
+                self.force_close()
+                return
+            if not keeps or self._close or self._force_close:
+                break
+            self._next_keepalive_close_time = close_time = (
+                self._loop.time() + self._keepalive_timeout
+            )
+            if self._keepalive_handle is None:
+                self._keepalive_handle = self._loop.call_at(close_time, self._process_keepalive)
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    def _take_message(self) -> tuple[Any, StreamReader]:
+        """Take the next request off the queue, and read on if that had been full."""
+        message, payload = self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        return message, payload
+
+    async def _serve(self, message: Any, payload: StreamReader) -> bool:
+        """Answer one request; whether the connection serves another."""
+        server = self._manager
+        assert isinstance(server, _Server)
+        handler, error = server.gateway.handle, None
+        if not isinstance(message, RawRequestMessage):
+            message, error = ERROR, message
+        # The task is the connection's; what writes is an Answer, which needs no writer.
+        request = BaseRequest(message, payload, self, None, self._task_handler, self._loop)  # type: ignore[arg-type]  # as said
+        self._request_in_progress = True
+        self._current_request = request
+        try:
+            if error is not None:
+                answer = self.handle_error(request, error.status, error.exc)
+            else:
+                answer = await handler(request)
+            if self._upgraded:
+                # The upgrade was declined: what followed is read as ordinary requests.
+                answer, _ = await self.finish_response(request, answer, None)
+            elif not answer.prepared:
+                await answer.prepare(request)
+        finally:
+            self._current_request = None
+            self._request_in_progress = False
+            if self._handler_waiter is not None:
+                self._handler_waiter.set_result(None)
+        self._keepalive = answer.keep_alive
+        if not payload.is_eof():
+            await self._linger(payload)
+        return bool(self._keepalive)
+
+    async def _linger(self, payload: StreamReader) -> None:
+        """Read the rest of a body that nobody wanted, so that the client reads its answer."""
+        try:
+            async with asyncio.timeout(self._lingering_time):
+                while not payload.is_eof() and not self._force_close:
+                    await payload.readany()
+        except (TimeoutError, RequestPayloadError, HttpProcessingError):
+            self.close()
+            self._keepalive = False
+
+    @override
     def handle_error(
         self,
         request: BaseRequest,
@@ -48,8 +133,6 @@ class _Protocol(RequestHandler):
         """Answer what could not be handled; the bytes that were sent stay unsaid."""
         server = self._manager
         assert isinstance(server, _Server)
-        if status == 500:
-            logger.error("a request failed", exc_info=exc)
         fault = _REFUSALS.get(type(exc).__name__, _MALFORMED) if status == 400 else _FAILED
         return server.gateway.fault_answer(fault, "")
 
@@ -71,23 +154,11 @@ class _Server(Server):
         super().__init__(
             gateway.handle,  # type: ignore[arg-type]  # an Answer has all that is asked of a response
             handler_cancellation=True,
-            request_factory=self._make_request,
         )
 
     @override
     def __call__(self) -> RequestHandler:
         return _Protocol(self, loop=self._loop, **self._options)
-
-    @override
-    def _make_request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: RequestHandler,
-        writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> BaseRequest:
-        return BaseRequest(message, payload, protocol, writer, task, self._loop)
 
 
 class GatewayServer:
