@@ -18,6 +18,11 @@ from faultmaven.infrastructure.llm.errors import (
     UnknownProviderError,
 )
 from faultmaven.infrastructure.llm.providers import row as rows
+from faultmaven.infrastructure.llm.providers.aliases import (
+    aliases_in,
+    check_file_aliases,
+    shared_alias,
+)
 from faultmaven.infrastructure.llm.providers.prices import make_catalog, replace_catalog
 from faultmaven.infrastructure.llm.providers.sources import ProviderSchema, RowSources
 from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
@@ -87,7 +92,7 @@ class ProviderRegistry:
         self._outdated: list[BaseLLMProvider] = []
         self._names: dict[str, list[str]] | None = None
         self._warned: set[str] = set()
-        self._check_file(self._sources, self.settings)
+        check_file_aliases(self._sources, self.settings)
         self._catalog = make_catalog(self.settings.file)
         replace_catalog(None, self._catalog)
         schema.add_listener(self)
@@ -166,7 +171,7 @@ class ProviderRegistry:
         if found is None:
             raise self._unknown(name, variable)
         if len(found) > 1:
-            raise _shared_alias(name, found)
+            raise shared_alias(name, found)
         return found[0]
 
     def register(self, name: str, row: Mapping[str, Any]) -> None:
@@ -255,7 +260,7 @@ class ProviderRegistry:
         sources = RowSources(self._schema, fresh)
         for name in fresh.file.rows if fresh.file else ():
             sources.complete(name)
-        self._check_file(sources, fresh)
+        check_file_aliases(sources, fresh)
         catalog = make_catalog(fresh.file)
         with self._lock:
             self.settings, self._sources, self._names = fresh, sources, None
@@ -352,27 +357,14 @@ class ProviderRegistry:
     def _aliases(self) -> dict[str, list[str]]:
         with self._lock:
             if self._names is None:
-                self._names = _aliases_in(self._sources)
+                self._names = aliases_in(self._sources)
             return self._names
 
     def _check_aliases(self, name: str, row: Mapping[str, Any]) -> None:
         for alias in row.get("aliases") or ():
             owners = [alias] if alias in self._sources else self._aliases().get(alias, [])
             if others := [owner for owner in owners if owner != name]:
-                raise _shared_alias(alias, [*others, name])
-
-    @staticmethod
-    def _check_file(sources: RowSources, settings: Settings) -> None:
-        """Refuse a file whose rows have an alias that is another row's name or alias."""
-        stated = settings.file.rows if settings.file else {}
-        given = {a: n for n, row in stated.items() for a in row.get("aliases") or ()}
-        if not given:
-            return
-        known = _aliases_in(sources)
-        for alias, name in given.items():
-            owners = dict.fromkeys([*([alias] if alias in sources else []), *known[alias], name])
-            if len(owners) > 1:
-                raise _shared_alias(alias, list(owners))
+                raise shared_alias(alias, [*others, name])
 
     def _unknown(self, name: str, variable: str | None) -> UnknownProviderError:
         known = self.get_all_provider_names()
@@ -450,28 +442,6 @@ class ProviderRegistry:
         file = self.settings.file
         for value in [*self.settings.secret_values(), *(file.secrets if file else ())]:
             remember_secret(value)
-
-
-def _aliases_in(sources: RowSources) -> dict[str, list[str]]:
-    """Give the rows that each alias means: one, where nothing is wrong."""
-    found: dict[str, list[str]] = {}
-    for name in sources.names():
-        try:
-            stated = sources.find(name)
-        except ConfigurationError:
-            continue  # a package that cannot be loaded; who asks for its row hears of it
-        if stated is not None and isinstance(stated.row, dict):
-            for alias in stated.row.get("aliases") or ():
-                found.setdefault(alias, []).append(name)
-    return found
-
-
-def _shared_alias(alias: str, names: list[str]) -> ConfigurationError:
-    return ConfigurationError(
-        f"The name {alias!r} means several providers: {' and '.join(names)}. "
-        "Remove it from the `aliases` of all but one, or write the row's own name.",
-        code="duplicate_alias",
-    )
 
 
 def _read_again(settings: Settings) -> Settings:
