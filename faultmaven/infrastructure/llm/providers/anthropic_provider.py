@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
+from faultmaven.infrastructure.llm.providers.question_provider import QuestionProvider
 from faultmaven.infrastructure.llm.wire.anthropic_messages import (
+    count_request_to_wire,
     request_to_wire,
     response_from_wire,
+    token_count_from_wire,
 )
 from faultmaven.infrastructure.llm.wire.anthropic_stream import AnthropicStreamReader
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
     from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
 
-# The only version of the API so far (documentation, read 2026-11-20).
+# The version that compatible hosts know.  2026-10-21 is newer: it refuses the sampling parameters that
+# older models take (documentation, read 2026-11-21).
 ANTHROPIC_VERSION = "2023-06-01"
 # OpenAI's parameters that the API answers 400 to (documentation, read 2026-11-20).
 _NOT_TAKEN = (
@@ -30,7 +33,7 @@ _NOT_TAKEN = (
 )
 
 
-class AnthropicProvider(HTTPProvider):
+class AnthropicProvider(QuestionProvider):
     """Any host that speaks Anthropic's Messages API."""
 
     wire_format: ClassVar[str | None] = "anthropic_messages"
@@ -62,3 +65,24 @@ class AnthropicProvider(HTTPProvider):
 
     def _make_stream_reader(self) -> AnthropicStreamReader:
         return AnthropicStreamReader()
+
+    async def count_tokens(self, request: LLMRequest) -> int:
+        """Count a request's prompt as the model will: system prompt, tools and turns.
+
+        Raises:
+            LLMError: the call failed, at many compatible hosts with 404.
+        """
+        self._require_configuration()
+        asked = self._as_asked(request)
+        model = asked.model or ""
+        body = self._counted_body(model, count_request_to_wire(self._transform_request(asked)))
+        return await self._ask(self._count_url(), body, token_count_from_wire, model)
+
+    def _count_url(self) -> str:
+        """Give where tokens are counted."""
+        return self._url("tokens", "/messages/count_tokens")
+
+    def _counted_body(self, model: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Give the body to count, with what the host wants beside it."""
+        del model
+        return body

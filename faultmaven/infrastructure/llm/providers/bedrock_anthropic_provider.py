@@ -10,10 +10,13 @@ from typing_extensions import override
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.providers.anthropic_provider import AnthropicProvider
 from faultmaven.infrastructure.llm.providers.aws_provider import AWSProvider
-from faultmaven.infrastructure.llm.wire.bedrock_invoke import InvokeStreamReader
+from faultmaven.infrastructure.llm.wire.bedrock_invoke import (
+    InvokeStreamReader,
+    response_from_wire,
+)
 
 if TYPE_CHECKING:
-    from faultmaven.infrastructure.llm.types import LLMRequest
+    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
     from faultmaven.infrastructure.llm.wire.stream import ChunkReader
 
 # In the body, in place of the header anthropic-version (documentation, read 2026-11-21).
@@ -49,7 +52,11 @@ class BedrockAnthropicProvider(AWSProvider, AnthropicProvider):
         # Whether to stream is said by the address.
         return self._transform_request(request)
 
-    # Anthropic's own events come as the contents of frames.
+    @override
+    def _transform_response(self, data: Any) -> LLMResponse:
+        # It tells the families of models apart, as the stream's reader does.
+        return response_from_wire(data)
+
     @override
     def _make_stream_reader(self) -> ChunkReader:  # type: ignore[override]  # another framing
         return InvokeStreamReader()

@@ -9,11 +9,6 @@ from typing_extensions import override
 from faultmaven.infrastructure.llm.providers.anthropic_provider import AnthropicProvider
 from faultmaven.infrastructure.llm.providers.google_cloud_provider import GoogleCloudProvider
 from faultmaven.infrastructure.llm.providers.model_path import path_segment
-from faultmaven.infrastructure.llm.providers.question_provider import QuestionProvider
-from faultmaven.infrastructure.llm.wire.anthropic_messages import (
-    count_request_to_wire,
-    token_count_from_wire,
-)
 
 if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.types import LLMRequest
@@ -22,7 +17,7 @@ if TYPE_CHECKING:
 VERTEX_VERSION = "vertex-2023-10-16"
 
 
-class VertexAnthropicProvider(GoogleCloudProvider, QuestionProvider, AnthropicProvider):
+class VertexAnthropicProvider(GoogleCloudProvider, AnthropicProvider):
     """Anthropic's Messages below `…/publishers/anthropic/models`; the model is in the address."""
 
     # A client's body names its model, which has no place here.
@@ -50,16 +45,9 @@ class VertexAnthropicProvider(GoogleCloudProvider, QuestionProvider, AnthropicPr
         return {"anthropic_version": VERTEX_VERSION, **body}
 
     @override
-    async def count_tokens(self, request: LLMRequest) -> int:
-        """Count a request's prompt as the model will: system prompt, tools and turns.
+    def _count_url(self) -> str:
+        return f"{self.config.base_url}/count-tokens:rawPredict"
 
-        Raises:
-            LLMError: the call failed.
-        """
-        self._require_configuration()
-        asked = self._as_asked(request)
-        model = asked.model or ""
-        counted = count_request_to_wire(self._transform_request(asked))
-        body = {"anthropic_version": VERTEX_VERSION, "model": model, **counted}
-        url = f"{self.config.base_url}/count-tokens:rawPredict"
-        return await self._ask(url, body, token_count_from_wire, model)
+    @override
+    def _counted_body(self, model: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {"anthropic_version": VERTEX_VERSION, "model": model, **body}
