@@ -45,6 +45,10 @@ class HTTPProvider(HTTPChat):
     # The API whose bodies this class posts and answers as they are ("openai_chat", …); None for none.
     wire_format: ClassVar[str | None] = None
 
+    def use_transport(self, transport: Transport) -> None:
+        """Send by another transport from now on; the present one must not have been used."""
+        self._transport = transport
+
     def can_forward(self, wire_format: str, body: Mapping[str, Any]) -> bool:
         """Tell whether a body of a client's API may be posted as it is, but for the model's name."""
         del body
