@@ -28,7 +28,7 @@ class GoogleCloudProvider(HTTPProvider):
         self.config = replace(self.config, base_url=base_url or None)
         scope = str(self._auth.get("scope", SCOPE))
         source = self.config.variables.get("credentials")
-        self._tokens = GoogleTokens(self.provider_name, source, scope, self._transport)
+        self._tokens = GoogleTokens(self.provider_name, source, scope, lambda: self._transport)
 
     @override
     async def _authorize(

@@ -43,11 +43,11 @@ class GoogleTokens:
         provider: the row's name, for errors.
         source: a credentials file's path, or its JSON text; None looks where Google's tools do.
         scope: what the tokens are for.
-        transport: what reaches the token service.
+        transport: gives what reaches the token service.
     """
 
     def __init__(
-        self, provider: str, source: str | None, scope: str, transport: Transport
+        self, provider: str, source: str | None, scope: str, transport: Callable[[], Transport]
     ) -> None:
         self._provider = provider
         self._source = source
@@ -85,7 +85,7 @@ class GoogleTokens:
                 "pip install 'faultmaven[vertex]'."
             )
             raise ConfigurationError(msg, provider=self._provider, code="missing_extra") from exc
-        request = _requests_through(self._transport, loop)
+        request = _requests_through(self._transport(), loop)
         try:
             credentials = self._credentials or self._load(request)
             credentials.refresh(request)

@@ -54,7 +54,7 @@ async def transport():
 
 
 def make_tokens(transport, source):
-    return GoogleTokens("vertex_ai", source, SCOPE, transport)
+    return GoogleTokens("vertex_ai", source, SCOPE, lambda: transport)
 
 
 async def test_a_service_account_signs_for_a_token(canned, transport, private_key, tmp_path):
