@@ -2,7 +2,7 @@
 
     >>> import faultmaven
     >>> faultmaven.complete("Say hello", provider="echo").content
-    'Echo: Say hello'
+    'Echo (no model): Say hello'
 
 Everything here is loaded on first use: importing the package costs nothing.
 """

@@ -58,6 +58,8 @@ class LazyGroup(SuggestingGroup):
     @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._by_name:
+            cmd_name += "s"  # `provider check` is `providers check`
+        if cmd_name not in self._by_name:
             return None
         module = import_module(f"{self._package}.{self._by_name[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)

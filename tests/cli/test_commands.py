@@ -50,6 +50,13 @@ def test_mistyped_command_gets_a_suggestion(
     assert said in run.stderr
 
 
+def test_singular_names_the_same_commands(faultmaven: FaultMaven) -> None:
+    run = faultmaven("provider", "show", "groq")
+
+    assert run.returncode == 0
+    assert "GROQ_API_KEY" in run.stdout
+
+
 @pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
 def test_completion_prints_a_script(faultmaven: FaultMaven, shell: str) -> None:
     run = faultmaven("completion", shell)

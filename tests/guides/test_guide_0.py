@@ -191,9 +191,10 @@ async def test_answer_of_the_hook_reaches_the_caller(upstream: FakeUpstream) -> 
 async def test_streaming_hooks_give_the_pieces(upstream: FakeUpstream) -> None:
     upstream.reply(chunks=["Good ", "day", ", you"])
     async with acme(upstream, StreamingAcmeProvider) as provider:
-        pieces = [chunk.text async for chunk in provider.stream("Hello")]
+        chunks = [chunk async for chunk in provider.stream("Hello")]
 
-    assert [piece for piece in pieces if piece] == ["Good ", "day", ", you"]
+    assert [chunk.text for chunk in chunks if chunk.text] == ["Good ", "day", ", you"]
+    assert (chunks[-1].finish_reason, chunks[-1].model) == ("stop", provider.get_default_model())
     assert upstream.last_request.json["stream"] is True
 
 

@@ -19,22 +19,28 @@ if TYPE_CHECKING:
 
 
 def create_provider(
-    config: Mapping[str, Any] | None = None, name: str | None = None
+    config: Mapping[str, Any] | str | None = None, name: str | None = None, **settings: Any
 ) -> BaseLLMProvider:
     """Build one provider from its own configuration, outside the registry.
+
+    `create_provider("groq", key, timeout=20)` says the same as
+    `create_provider({"api_key": key, "timeout": 20}, "groq")`.
 
     Args:
         config: `api_base`, `api_key`, `default_model`, `models`, `name`, and any field of a
             `ProviderConfig`; what it leaves out comes from the row and the environment.
         name: the row whose class it is; None takes `config["provider_type"]`, then PROVIDER_TYPE.
+        **settings: single values on top of `config`.
 
     Raises:
         UnknownProviderError: no row has the name.
         ProviderNotConfiguredError: neither `config` nor a variable gives what it needs.
         ConfigurationError: a value cannot be used.
     """
+    if isinstance(config, str):
+        return create_provider({"api_key": name} if name else None, config, **settings)
     registry = get_registry()
-    given = dict(config or {})
+    given = {**(config or {}), **settings}
     chosen = given.pop("provider_type", None)
     resolved = (
         registry.resolve_name(name or chosen)

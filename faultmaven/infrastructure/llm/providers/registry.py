@@ -62,6 +62,9 @@ PROVIDER_SCHEMA: Final = ProviderSchema(
 
 logger = logging.getLogger("faultmaven.providers")
 
+# How many names an error names before it points to the list.
+_NAMES_SHOWN: Final = 12
+
 ROLES: Final = ("chat", "synthesis", "classifier", "code", "multimodal")
 
 
@@ -181,7 +184,7 @@ class ProviderRegistry:
             ConfigurationError: the row is not valid, or an alias of it is another's name or alias;
                 nothing has changed.
         """
-        rows.check_row(name, dict(row))
+        rows.check_row(name, dict(row) if hasattr(row, "keys") else row)
         self._check_aliases(name, row)
         self._schema[name] = dict(row)
 
@@ -370,7 +373,7 @@ class ProviderRegistry:
         known = self.get_all_provider_names()
         same = next((n for n in [*known, *self._aliases()] if shape(n) == shape(name)), None)
         hint = f"Write {same!r}." if same else did_you_mean(name, known)
-        hint = hint or "`faultmaven providers` lists them."
+        hint = hint or self._known_names()
         source = self.settings.source_of(variable) if variable else None
         where = f"{variable} ({source}) names " if source else ""
         return UnknownProviderError(
@@ -379,6 +382,13 @@ class ProviderRegistry:
             provider=name,
             code="unknown_provider",
         )
+
+    def _known_names(self) -> str:
+        ready = self.get_available_providers()
+        ready.sort(key=lambda name: bool(self.get_row(name).get("local")))
+        shown = ", ".join(ready[:_NAMES_SHOWN]) + (", …" if len(ready) > _NAMES_SHOWN else "")
+        listed = "`faultmaven providers` lists them"
+        return f"Configured are {shown}; {listed} all." if ready else f"{listed}."
 
     def _is_configured(self, name: str) -> bool:
         try:

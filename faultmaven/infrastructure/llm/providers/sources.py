@@ -8,16 +8,18 @@ and a name in FAULTMAVEN_PROVIDERS that only variables describe.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 from weakref import WeakSet
 
 from typing_extensions import override
 
+from faultmaven.config.suggest import did_you_mean
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.providers.row import check_row, complete_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from importlib.metadata import EntryPoint
     from typing import Protocol
 
@@ -150,7 +152,7 @@ class ProviderSchema(dict[str, Row]):
     def update(self, *others: Any, **rows: Any) -> None:
         given = dict(*others, **rows)
         for name, row in given.items():
-            check_row(name, dict(row) if isinstance(row, dict) else row)
+            check_row(name, dict(row) if isinstance(row, Mapping) else row)
         with self._lock:
             for name, row in given.items():
                 super().__setitem__(name, dict(row))
@@ -274,7 +276,8 @@ class RowSources:
             why = (
                 "is based on itself" if base in path else f"there is no row {base!r} to start from"
             )
-            msg = f"{place}[{name!r}]['base']: {why} ({' -> '.join((*path, name, base))})."
+            hint = "" if base in path else f" {did_you_mean(base, self.names())}".rstrip()
+            msg = f"{place}[{name!r}]['base']: {why} ({' -> '.join((*path, name, base))}).{hint}"
             raise ConfigurationError(
                 msg,
                 provider=name,

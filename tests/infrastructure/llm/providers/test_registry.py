@@ -443,3 +443,38 @@ def test_a_provider_may_be_built_from_its_own_configuration(
         create_provider({}, "nobody")
     with pytest.raises(errors.ConfigurationError, match="unknown field 'colour'"):
         create_provider({"colour": 1}, "echo")
+
+
+def test_a_provider_may_be_built_from_its_name_and_key() -> None:
+    provider = create_provider("groq", "canary-key", timeout=20, base_url="https://proxy.test/v1")
+
+    assert (provider.provider_name, provider.config.api_key) == ("groq", "canary-key")
+    assert (provider.config.timeout, provider.config.base_url) == (20, "https://proxy.test/v1")
+    assert create_provider("echo").provider_name == "echo"
+    with pytest.raises(errors.UnknownProviderError, match="Write 'groq'"):
+        create_provider("Groq", "canary-key")
+
+
+def test_an_unknown_name_without_near_ones_is_answered_with_the_configured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHAT_PROVIDER", "zzzz")
+    monkeypatch.setenv("GROQ_API_KEY", "canary-key")
+
+    with pytest.raises(
+        errors.UnknownProviderError, match=r"CHAT_PROVIDER .*Configured are groq, "
+    ):
+        get_registry().get_provider()
+
+
+def test_a_row_that_is_no_mapping_is_refused() -> None:
+    with pytest.raises(errors.ConfigurationError, match="acme"):
+        get_registry().register("acme", [1])  # type: ignore[arg-type]
+    assert "acme" not in PROVIDER_SCHEMA
+
+
+def test_a_mistyped_base_is_answered_with_a_near_one() -> None:
+    PROVIDER_SCHEMA["acme"] = {"base": "opnai"}
+
+    with pytest.raises(errors.ConfigurationError, match="Did you mean openai"):
+        get_registry().get_provider("acme")
