@@ -167,7 +167,8 @@ class _RedactingFactory:
 
     def __call__(self, name: str, *details: object, **more: object) -> logging.LogRecord:
         record = self._make_record(name, *details, **more)
-        if name.startswith(_FACTORY_PREFIXES):
+        # `logging.makeLogRecord` names no logger.
+        if (name or "").startswith(_FACTORY_PREFIXES):
             _redact_record(record)
         return record
 

@@ -200,3 +200,11 @@ def test_filter_redacts_extra_fields_and_keeps_good_tracebacks():
     assert record.__dict__["header"] == "x [redacted]"
     assert record.args == ("you",)
     assert record.exc_info is not None
+
+
+def test_records_without_a_logger_can_be_made():
+    install_log_redaction()
+
+    record = logging.makeLogRecord({"msg": f"x {CANARY}"})
+
+    assert record.getMessage() == f"x {CANARY}"
