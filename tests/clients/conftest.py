@@ -41,6 +41,11 @@ def gateway(
         "CHAT_PROVIDER": "groq",
         "GROQ_API_KEY": UPSTREAM_KEY,
         "GROQ_API_BASE": running_upstream.base_url,
+        # What the documentation's examples ask.
+        "ANTHROPIC_API_KEY": UPSTREAM_KEY,
+        "ANTHROPIC_API_BASE": running_upstream.base_url,
+        "OPENAI_API_KEY": UPSTREAM_KEY,
+        "OPENAI_API_BASE": running_upstream.base_url,
     }
     with serving(folder, rows, **default) as served:
         yield served
