@@ -2,7 +2,11 @@
 
 import pytest
 
-from faultmaven.infrastructure.llm.errors import AuthenticationError, ModelNotFoundError
+from faultmaven.infrastructure.llm.errors import (
+    AuthenticationError,
+    LLMError,
+    ModelNotFoundError,
+)
 from faultmaven.infrastructure.llm.providers.gemini_provider import GeminiProvider
 from faultmaven.infrastructure.llm.types import make_request
 from faultmaven.infrastructure.llm.wire.assemble import assemble
@@ -137,3 +141,22 @@ async def test_a_bad_key_is_400_here_and_an_authentication_error(canned):
     async with make_gemini(canned.url, row={"api_key_var": "GEMINI_API_KEY"}) as gemini:
         with pytest.raises(AuthenticationError, match="GEMINI_API_KEY"):
             await gemini.generate("Hi")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"embeddings": [{"values": [1.0]}]}, {"embeddings": 7}, [], {"error": {"message": "no"}}],
+    ids=["too few", "no list", "a list", "an error"],
+)
+async def test_vectors_of_another_shape_are_an_error(canned, body):
+    canned.answer(body)
+    async with make_gemini(canned.url) as gemini:
+        with pytest.raises(LLMError):
+            await gemini.embed(["a", "b"])
+
+
+async def test_no_texts_have_no_vectors(canned):
+    async with make_gemini(canned.url) as gemini:
+        answer = await gemini.embed([])
+
+    assert (answer.vectors, canned.seen) == ([], [])

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import sys
 from urllib.parse import parse_qs
 
 import pytest
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from faultmaven.infrastructure.llm.errors import (
     AuthenticationError,
+    ConfigurationError,
     LLMConnectionError,
     ProviderNotConfiguredError,
 )
@@ -173,3 +175,25 @@ async def test_a_service_that_cannot_be_reached_is_a_connection_error(transport,
 
         with pytest.raises(LLMConnectionError):
             await tokens.headers()
+
+
+async def test_without_the_extra_it_says_what_to_install(transport, monkeypatch):
+    for name in [n for n in sys.modules if n.startswith("google.auth")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+
+    with pytest.raises(ConfigurationError, match=r"faultmaven\[vertex\]"):
+        await make_tokens(transport, "{}").headers()
+
+
+async def test_without_a_source_googles_own_places_are_looked_at(
+    canned, transport, private_key, tmp_path, monkeypatch
+):
+    canned.answer({"access_token": "token-of-a-robot", "expires_in": 3600})
+    file = tmp_path / "account.json"
+    file.write_text(json.dumps(account(private_key, f"{canned.url}/token")))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+
+    headers = await make_tokens(transport, None).headers()
+
+    assert headers["Authorization"] == "Bearer token-of-a-robot"
