@@ -12,7 +12,7 @@ from faultmaven.cli.output import write
 from faultmaven.cli.start import start_registry
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
+    from faultmaven.infrastructure.llm.http import HTTPTransport
 
 TIMEOUT_S: Final = 120.0
 QUESTION: Final = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 64}
@@ -41,32 +41,42 @@ def smoke(url: str, key: str | None) -> int:
 
 
 async def _try_all(url: str, key: str) -> bool:
-    from aiohttp import ClientSession, ClientTimeout
+    from faultmaven.infrastructure.llm.http import HTTPTransport, TransportPolicy
 
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    timeout = ClientTimeout(total=TIMEOUT_S)
-    async with ClientSession(headers=headers, timeout=timeout) as session:
-        problems = []
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    transport = HTTPTransport("the gateway", TransportPolicy())
+    problems = []
+    try:
         for method, path, fields in _CALLS:
-            problem = await _try(session, method, url + path, fields)
+            problem = await _try(transport, method, url + path, headers, fields)
             write(f"FAILED {path}: {problem}" if problem else f"OK {path}")
             problems.append(problem)
+    finally:
+        await transport.close()
     return not any(problems)
 
 
-async def _try(session: ClientSession, method: str, url: str, fields: tuple[str, ...]) -> str:
+async def _try(
+    transport: HTTPTransport,
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    fields: tuple[str, ...],
+) -> str:
     """Make one call; give what is wrong with its answer, "" for nothing."""
-    from aiohttp import ClientError
+    from faultmaven.infrastructure.llm import codec
+    from faultmaven.infrastructure.llm.errors import LLMError
 
-    body = QUESTION if method == "POST" else None
+    body = codec.dumps(QUESTION) if method == "POST" else None
     try:
-        async with session.request(method, url, json=body) as answer:
-            status, text = answer.status, await answer.text()
-    except (ClientError, OSError, ValueError) as exc:
-        # An OSError without words is a deadline's.
-        return str(exc) or f"no answer within {TIMEOUT_S:g} s"
-    if status != 200:
-        return f"HTTP {status}: {text[:500]}"
+        reply = await transport.fetch(method, url, headers, body, timeout_s=TIMEOUT_S)
+    except LLMError as error:
+        return error.message
+    text = reply.body.decode("utf-8", "replace")
+    if reply.status != 200:
+        return f"HTTP {reply.status}: {text[:500]}"
     data = _parsed(text)
     missing = [name for name in fields if name not in data]
     return f"the answer has no {', '.join(missing)}: {text[:200]}" if missing else ""
