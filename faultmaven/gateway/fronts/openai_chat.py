@@ -180,38 +180,47 @@ class ChatWatch(StreamWatch):
             packets = codec.loads(b"[%b]" % block[6 : mark - 2].replace(b"\n\ndata: ", b","))
             if len(packets) != block.count(b"\n\n", 0, mark):
                 return None
-            if not self._note(packets):
+            kept_back = self._note(packets)
+            if kept_back is None:
                 return None
             self.events += len(packets)
-        if mark == len(block):
-            return block
-        if not self._finish_seen:
-            return None
-        self.done = True
+            if kept_back:
+                events = block.split(b"\n\n")
+                block = b"\n\n".join(e for n, e in enumerate(events) if n not in kept_back)
+        if block.endswith(DONE):
+            if not self._finish_seen:
+                return None
+            self.done = True
         return block
 
-    def _note(self, packets: list[dict[str, Any]]) -> bool:
-        """Note what ordinary chunks say; False for what must be looked at one by one."""
-        finish_seen, begun, usage = self._finish_seen, self.begun, None
-        for packet in packets:
+    def _note(self, packets: list[dict[str, Any]]) -> set[int] | None:
+        """Note what ordinary chunks say, and give the places of those that the client did not ask for.
+
+        None means that there is something that must be looked at one by one.
+        """
+        reason, begun, usage = None, self.begun, None
+        kept_back: set[int] = set()
+        for place, packet in enumerate(packets):
             if "error" in packet:
-                return False
+                return None
             choices = packet["choices"]
             if choices:
                 choice = choices[0]
-                if choice.get("finish_reason"):
-                    finish_seen = True
-                    self.finish_reason = choice["finish_reason"]
-                if not begun:
-                    begun = _has_content(choice["delta"])
-            elif not self._include_usage:
-                return False
-            if (counted := packet.get("usage")) is not None:
-                usage = counted
-        self._finish_seen, self.begun = finish_seen, begun
+                reason = choice.get("finish_reason") or reason
+                delta = choice["delta"]
+                content = delta.get("content")
+                if content is not None and content.__class__ is not str:
+                    return None
+                begun = begun or _has_content(delta)
+            elif packet.get("usage") and not self._include_usage:
+                kept_back.add(place)
+            usage = packet.get("usage") or usage
+        if reason:
+            self._finish_seen, self.finish_reason = True, reason
+        self.begun = begun
         if usage is not None:
             self.usage = usage_from_wire(usage) or self.usage
-        return True
+        return kept_back
 
     def _read_event(self, event: ServerSentEvent, packet: dict[str, Any]) -> bytes:
         choices = packet.get("choices")
