@@ -24,7 +24,7 @@ run: $(VENV)/.run $(VENV)/.engine  ## chat with a model; MESSAGE="Hello" for one
 	  PATH="$(abspath $(BIN)):$$PATH" $(BIN)/faultmaven chat; \
 	fi
 
-test: $(VENV)/.dev $(VENV)/.engine  ## every test that needs no key; ARGS="-k sse" to choose
+test: $(VENV)/.dev $(VENV)/.engine $(VENV)/.clients  ## every test that needs no key; ARGS="-k sse" to choose
 	$(BIN)/python -m pytest -q $(ARGS)
 
 check: static coverage  ## what a change must pass
@@ -53,7 +53,7 @@ docs: $(VENV)/.dev  ## rewrite the generated parts of docs, README and .env.exam
 docs-check: $(VENV)/.dev
 	$(if $(wildcard scripts/sync_docs.py),$(BIN)/python scripts/sync_docs.py --check)
 
-coverage: $(VENV)/.dev $(VENV)/.engine  ## the tests, and the lines that none of them reaches
+coverage: $(VENV)/.dev $(VENV)/.engine $(VENV)/.clients  ## the tests, and the lines that none of them reaches
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q $(ARGS)
 	$(BIN)/coverage combine --quiet
@@ -78,7 +78,7 @@ lock: pyproject.toml  ## pin every dependency again, with hashes
 
 clean:          ## remove the environment and what tools left behind
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -rf .coverage .coverage.* build dist
+	rm -rf .coverage .coverage.* build dist tests/clients/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a step runs again only when what it read has changed.
@@ -96,6 +96,11 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml requirements.lock
 	@echo "installing faultmaven, its extras and the tools for developers"
 	@$(PIP) install --require-hashes --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.clients: $(VENV)/.made tests/clients/package-lock.json
+	@echo "installing the JavaScript clients that the gateway is tested with (once)"
+	@cd tests/clients && npm ci --no-audit --no-fund --silent
 	@touch $@
 
 $(VENV)/.engine: $(VENV)/.made requirements-engine.lock

@@ -17,7 +17,7 @@ compile() {
     --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$@"
 }
 
-compile --extra all --group dev --no-emit-package faultmaven pyproject.toml \
+compile --extra all --group dev --group clients --no-emit-package faultmaven pyproject.toml \
   --output-file requirements.lock
 
 cat > "$scratch/engine.in" <<'PINS'

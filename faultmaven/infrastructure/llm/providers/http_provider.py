@@ -1,10 +1,10 @@
-"""Providers that speak HTTP: a dialect overrides transforms, everything else is here.
+"""What a dialect extends: a provider behind an HTTP API.
 
-A dialect says where to send (`_get_endpoint`), with which headers (`_get_headers`), how a request
-becomes a body (`_transform_request`) and how an answer is read (`_transform_response`, and for streams
-`_make_stream_reader` or `_parse_stream_chunk`).  From here it gets pooled connections, one deadline for
-all tries, retries, streams that end cleanly, structured output that is validated, cost, and errors that
-say what to do.
+Three rooms, one above the other.  `HTTPService` sends requests: keys, pooled connections, retries, the
+model list.  `HTTPChat` makes one chat of them: the hooks that a dialect overrides (`_get_endpoint`,
+`_get_headers`, `_transform_request`, `_transform_response`, `_make_stream_reader` or
+`_parse_stream_chunk`), streams, structured output, parameters, cost.  `HTTPProvider` adds forwarding: a
+gateway's client may have its own body sent on as it is.
 """
 
 from __future__ import annotations
@@ -32,15 +32,13 @@ from faultmaven.infrastructure.llm.types import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from faultmaven.infrastructure.llm.http import Transport
 
 T = TypeVar("T")
 
 
 class HTTPProvider(HTTPChat):
-    """A provider behind an HTTP API; a dialect overrides the hooks of `HTTPChat`.
-
-    What this class adds is forwarding: what a gateway's client wrote goes on as it is.
-    """
+    """A provider behind an HTTP API; a dialect overrides the hooks of `HTTPChat`."""
 
     # The API whose bodies this class posts and answers as they are ("openai_chat", …); None for none.
     wire_format: ClassVar[str | None] = None

@@ -13,7 +13,6 @@ from faultmaven.infrastructure.llm.types import EmbeddingResponse
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
 from faultmaven.infrastructure.llm.wire.openai_chat import count, is_error_object, text_or_none
 
-
 # What base64 holds: the array module's word for a number.
 _NUMBERS: Final = {"float": "f", "int8": "b"}
 
