@@ -65,7 +65,7 @@ bench: $(VENV)/.dev  ## the SDK beside bare aiohttp
 bench-gateway: $(VENV)/.dev  ## the gateway beside a bare relay
 	$(BIN)/python -m benchmarks gateway $(ARGS)
 
-install: $(VENV)/.dev $(VENV)/.engine  ## everything into .venv, and the commit hooks
+install: $(VENV)/.dev $(VENV)/.engine $(VENV)/.clients  ## everything into .venv, and the commit hooks
 	$(if $(wildcard .git),$(BIN)/pre-commit install)
 
 install-engine: $(VENV)/.engine  ## llama-server and a small model, for the embedded provider
