@@ -123,6 +123,18 @@ def _paths() -> Schema:
             for method in ("get", "delete")
         },
         **_gemini_paths(),
+        "/p/{provider}/{path}": {
+            method: {
+                "operationId": f"{method}Passed",
+                "summary": "Another endpoint of a provider, with its key in place of the client's.",
+                "parameters": [
+                    _path_parameter("provider", "A configured provider."),
+                    _path_parameter("path", "What follows the provider's address."),
+                ],
+                "responses": {"default": {"description": "The provider's own answer."}},
+            }
+            for method in ("delete", "get", "patch", "post", "put")
+        },
         "/chat": {"post": _call("chat", "ServiceRequest", "ServiceAnswer")},
         "/models": {"get": _read("listServiceModels", "ServiceModels")},
         "/command": {"post": _call("command", "Command", "Any", streams=False)},

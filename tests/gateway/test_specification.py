@@ -1,0 +1,47 @@
+"""The document at /openapi.json names every path that there is, and no other."""
+
+import re
+
+from faultmaven.gateway.specification import make_specification
+
+
+def pattern_of(path: str) -> str:
+    """Give a pattern for the paths that a template, or a prefix with its `*`, stands for."""
+    return re.sub(r"\\\{\w+\\\}|\\\*", ".+", re.escape(path))
+
+
+def methods_of(described) -> set[str]:
+    return {method.upper() for method in described if method != "parameters"}
+
+
+async def test_every_path_is_described(client):
+    described = make_specification()["paths"]
+
+    for path, route in client.gateway.routes().items():
+        found = [
+            methods_of(operations)
+            for template, operations in described.items()
+            if re.fullmatch(pattern_of(path), template)
+        ]
+        assert found, path
+        assert set(route.pages) - {"HEAD"} <= set().union(*found), path
+
+
+async def test_every_description_has_its_path(client):
+    routes = client.gateway.routes()
+
+    for template, operations in make_specification()["paths"].items():
+        matching = [
+            route for path, route in routes.items() if re.fullmatch(pattern_of(path), template)
+        ]
+        assert matching, template
+        assert methods_of(operations) <= {m for route in matching for m in route.pages}, template
+
+
+async def test_the_document_is_served_to_everyone(client):
+    async with client.session.get(f"{client.url}/openapi.json") as answer:
+        document = await answer.json()
+
+    assert document["openapi"] == "3.1.0"
+    names = [op["operationId"] for path in document["paths"].values() for m, op in path.items()]
+    assert len(names) == len(set(names))
