@@ -28,7 +28,11 @@ def make_name_table(
     aliases: dict[str, str] = {}
     open_ended = set()
     catalog = Catalog()
-    models = {name: _models_of(registry, name) for name in registry.get_available_providers()}
+    models = {
+        name: _models_of(registry, name, status["model"])
+        for name, status in registry.get_provider_status().items()
+        if status["configured"]
+    }
     for name in registry.get_all_provider_names():
         row = _row(registry, name)
         for alias in row.get("aliases") or ():
@@ -54,7 +58,12 @@ def make_name_table(
     )
 
 
-def _models_of(registry: ProviderRegistry, name: str) -> list[str]:
+def _models_of(registry: ProviderRegistry, name: str, model: str | None) -> list[str]:
+    row = _row(registry, name)
+    if row.get("api_key_var") is None or row.get("local"):
+        # It is there without having been set up, and may never be used: it is not built for its name.
+        listed = [m["name"] if isinstance(m, dict) else m for m in row.get("models", ())]
+        return list(dict.fromkeys(filter(None, [model, *listed])))
     try:
         return registry.get_provider(name).get_supported_models()
     except ConfigurationError:
