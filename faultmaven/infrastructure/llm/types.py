@@ -232,11 +232,14 @@ def make_request(
     """Build the request of a `generate` call: a prompt or messages, and keyword options.
 
     Options that are not fields of `LLMRequest` are meant for the provider's body (`extra`).
+
+    Raises:
+        InvalidRequestError: the prompt is neither text nor a list of messages.
     """
     messages = (
         [LLMMessage(role="user", content=prompt)]
         if isinstance(prompt, str)
-        else [m if type(m) is LLMMessage else LLMMessage(m) for m in prompt]
+        else _messages_of(prompt)
     )
     request = LLMRequest(messages, model, temperature, max_tokens)
     if options:
@@ -246,6 +249,16 @@ def make_request(
             else:
                 request.extra[name] = value
     return request
+
+
+def _messages_of(prompt: Iterable[Mapping[str, Any]]) -> list[LLMMessage]:
+    try:
+        return [m if type(m) is LLMMessage else LLMMessage(m) for m in prompt]
+    except (TypeError, ValueError):
+        from faultmaven.infrastructure.llm.errors import InvalidRequestError
+
+        msg = f"A prompt is text or a list of messages, not {type(prompt).__name__}."
+        raise InvalidRequestError(msg, code="bad_prompt") from None
 
 
 @dataclass(slots=True)

@@ -475,7 +475,10 @@ def construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvide
     except LLMError:
         raise
     except Exception as exc:
-        msg = f"{name}: its class cannot be built: {type(exc).__name__}: {redact(str(exc))}"
+        msg = (
+            f"{name}: its class cannot be built: {type(exc).__name__}: {redact(str(exc))}. "
+            "A class is given one argument: its ProviderConfig."
+        )
         raise ConfigurationError(
             msg,
             provider=name,

@@ -478,3 +478,24 @@ def test_a_mistyped_base_is_answered_with_a_near_one() -> None:
 
     with pytest.raises(errors.ConfigurationError, match="Did you mean openai"):
         get_registry().get_provider("acme")
+
+
+class KeyedProvider(OpenAIProvider):
+    """Built by its users, with a key alone."""
+
+    def __init__(self, api_key: str) -> None:
+        super().__init__(api_key=api_key, base_url="https://keyed.test/v1")
+
+
+def test_a_class_that_takes_a_key_alone_is_refused_with_what_it_is_given() -> None:
+    row = {"default_base_url": "https://keyed.test/v1", "default_model": "m", "api_key_var": None}
+    PROVIDER_SCHEMA["keyed"] = {**row, "provider_class": KeyedProvider}
+
+    with pytest.raises(errors.ConfigurationError, match="one argument: its ProviderConfig"):
+        get_registry().get_provider("keyed")
+
+
+@pytest.mark.parametrize("prompt", [None, 5, b"text", [1], {"role": "user", "content": "Hi"}])
+async def test_a_prompt_of_another_type_is_refused(prompt: Any) -> None:
+    with pytest.raises(errors.InvalidRequestError, match="list of messages"):
+        await get_registry().get_provider("echo").generate(prompt)
