@@ -162,7 +162,7 @@ class HTTPChat(HTTPService):
                     self._windows.learn(call.request, call.model, len(call.body), told)
                 if unsupported and (chunk.finish_reason or chunk.usage):
                     chunk.unsupported = unsupported
-                if chunk.finish_reason and not chunk.model:
+                if (chunk.finish_reason or chunk.usage) and not chunk.model:
                     chunk.model = call.model
                 if call.schema is not None:
                     kept.append(chunk)
