@@ -111,9 +111,14 @@ def test_tools_are_called(openai_client, anthropic_client, provider):
         messages=WEATHER,
         tools=[{"type": "function", "function": function}],
         max_tokens=64,
+        temperature=0,
     )
     with anthropic_client.messages.stream(
-        model=model, messages=WEATHER, tools=[tool], max_tokens=64
+        model=model,
+        messages=WEATHER,
+        tools=[tool],
+        max_tokens=64,
+        extra_body={"temperature": 0},
     ) as events:
         message = events.get_final_message()
 
