@@ -264,6 +264,54 @@ def test_responses_structure(client, upstream, model):
     assert json.loads(answer.output_text) == {"answer": 42}
 
 
+def check_thinking(upstream):
+    """See that the provider got its thinking back as it had sent it."""
+    thinking = upstream.last_request.json["messages"][1]["content"][0]
+    assert (thinking["type"], thinking["thinking"]) == ("thinking", "Six times seven.")
+    assert thinking["signature"]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_responses_carry_reasoning_sealed(client, upstream, streamed):
+    upstream.script([Reply("42", reasoning="Six times seven."), Reply("Yes.")])
+    items: list = [{"role": "user", "content": "Six times seven?"}]
+    options = {
+        "model": "up-messages/fake-model",
+        "reasoning": {"effort": "high"},
+        "include": ["reasoning.encrypted_content"],
+        "max_output_tokens": 30000,
+        "store": False,
+    }
+
+    if streamed:
+        with client.responses.stream(input=items, **options) as events:
+            first = events.get_final_response()
+    else:
+        first = client.responses.create(input=items, **options)
+    items += [*first.output, {"role": "user", "content": "Sure?"}]
+    client.responses.create(input=items, **options)
+
+    assert first.output[0].summary[0].text == "Six times seven."
+    check_thinking(upstream)
+
+
+def test_chat_carries_reasoning_with_its_signature(client, upstream):
+    upstream.script([Reply("42", reasoning="Six times seven."), Reply("Yes.")])
+    options = {
+        "model": "up-messages/fake-model",
+        "reasoning_effort": "high",
+        "max_completion_tokens": 30000,
+    }
+
+    first = client.chat.completions.create(messages=QUESTION, **options)
+    said = first.choices[0].message
+    turns = [*QUESTION, said, {"role": "user", "content": "Sure?"}]
+    client.chat.completions.create(messages=turns, **options)
+
+    assert said.reasoning_content == "Six times seven."
+    check_thinking(upstream)
+
+
 @pytest.mark.parametrize("field", [{"previous_response_id": "resp_1"}, {"background": True}])
 def test_responses_that_need_a_store_are_declined(client, upstream, model, field):
     with pytest.raises(openai.BadRequestError) as caught:
