@@ -182,13 +182,13 @@ def timed_out(seconds: float, phase: str, *, by_deadline: bool) -> Failure:
         return Failure(
             LLMTimeoutError,
             "deadline_exceeded",
-            "the call's deadline passed before the answer was whole; allow more time",
+            "the call's deadline passed before the answer was whole",
         )
     what = "no answer" if phase == "headers" else "nothing more of the answer"
     return Failure(
         LLMTimeoutError,
         f"{phase}_timeout",
-        f"{what} came within {seconds:g} s; try again, or raise the row's timeout",
+        f"{what} came within {seconds:g} s",
     )
 
 

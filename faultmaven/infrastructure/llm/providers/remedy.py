@@ -93,7 +93,7 @@ def _connection(config: ProviderConfig, error: LLMError) -> str:
 def _timeout(config: ProviderConfig, error: LLMError) -> str:
     if error.code == "deadline_exceeded":
         return "Raise the call's timeout or LLM_REQUEST_TIMEOUT if it may take longer."
-    return f"Raise `timeout` in the row of {config.name} if its answers take longer."
+    return f"Try again, or raise `timeout` in the row of {config.name} if its answers take longer."
 
 
 def _rate(config: ProviderConfig, error: LLMError) -> str:

@@ -424,6 +424,23 @@ async def test_key_in_a_stream_error_is_redacted(acme):
 
 
 @pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"timeout": 0.2}, "Try again, or raise `timeout` in the row of acme"),
+        ({"timeout": 30, "call_timeout_s": 0.2}, "Raise the call's timeout"),
+    ],
+    ids=["row", "call"],
+)
+async def test_timeout_says_once_what_to_raise(upstream, settings, advice):
+    async with provider(upstream.base_url, max_retries=0, **settings) as made:
+        with pytest.raises(LLMTimeoutError) as caught:
+            await made.generate("Hello", model="fm:stall-headers")
+
+    assert advice in caught.value.message
+    assert caught.value.message.lower().count("raise") == 1
+
+
+@pytest.mark.parametrize(
     "fault",
     ["tool-args-object", "tool-args-empty", "tool-no-id", "tool-no-index", "tool-interleaved"],
 )
