@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from faultmaven.cli.exit_codes import EXIT_OK
-from faultmaven.cli.group import SuggestingGroup
+from faultmaven.cli.group import DefaultGroup
 from faultmaven.cli.output import write_json, write_table
 from faultmaven.cli.start import start_registry
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 
 
-@click.group(cls=SuggestingGroup)
+@click.group(cls=DefaultGroup, default="show")
 def config() -> None:
-    """Show the settings in force and where each comes from."""
+    """Show the settings in force and where each comes from; without a command: show them."""
 
 
 @config.command("show")

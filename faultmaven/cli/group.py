@@ -31,6 +31,29 @@ class SuggestingGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+class DefaultGroup(SuggestingGroup):
+    """A group that runs one of its commands where none is named; that one's options work, too.
+
+    Args:
+        default: the command's name.
+        **settings: as for `click.Group`.
+    """
+
+    def __init__(self, *args: Any, default: str, **settings: Any) -> None:
+        optional = "[COMMAND] [ARGS]..."
+        super().__init__(*args, subcommand_metavar=optional, no_args_is_help=False, **settings)
+        self._default = default
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_option = bool(args) and args[0].startswith("-")
+        is_help = is_option and args[0] in ctx.help_option_names
+        # Completion parses too, and has the group's commands to offer.
+        if not ctx.resilient_parsing and (not args or (is_option and not is_help)):
+            args = [self._default, *args]
+        return super().parse_args(ctx, args)
+
+
 class LazyGroup(SuggestingGroup):
     """A group whose commands are imported when they are run.
 

@@ -10,7 +10,7 @@ import click
 
 from faultmaven.cli.complete import provider_names
 from faultmaven.cli.exit_codes import EXIT_FAILED, EXIT_OK
-from faultmaven.cli.group import SuggestingGroup
+from faultmaven.cli.group import DefaultGroup
 from faultmaven.cli.output import say, write_json, write_table
 from faultmaven.cli.providers_check import check_provider
 from faultmaven.cli.providers_new import new_provider
@@ -19,11 +19,9 @@ from faultmaven.cli.start import start_registry
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(cls=SuggestingGroup, invoke_without_command=True)
-@click.pass_context
-def providers(ctx: click.Context) -> Any:
+@click.group(cls=DefaultGroup, default="list")
+def providers() -> None:
     """List, show and test providers; without a command: list them."""
-    return ctx.invoke(list_providers) if ctx.invoked_subcommand is None else None
 
 
 providers.add_command(new_provider)

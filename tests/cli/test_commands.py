@@ -92,6 +92,16 @@ def test_providers_without_a_command_lists_them(faultmaven: FaultMaven) -> None:
     assert faultmaven("providers").stdout == faultmaven("providers", "list").stdout
 
 
+@pytest.mark.parametrize(("group", "command"), [("providers", "list"), ("config", "show")])
+def test_group_without_a_command_takes_the_usual_ones_options(
+    faultmaven: FaultMaven, group: str, command: str
+) -> None:
+    run = faultmaven(group, "--json")
+
+    assert run.returncode == 0
+    assert json.loads(run.stdout) == json.loads(faultmaven(group, command, "--json").stdout)
+
+
 def test_providers_list_gives_json(faultmaven: FaultMaven) -> None:
     run = faultmaven("providers", "list", "--configured", "--json")
 
