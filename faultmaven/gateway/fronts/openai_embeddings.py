@@ -19,7 +19,7 @@ from faultmaven.infrastructure.llm.errors import (
 )
 from faultmaven.infrastructure.llm.types import Attempt, LLMRequest, LLMResponse, Route, Usage
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
-from faultmaven.infrastructure.llm.wire.openai_chat import count
+from faultmaven.infrastructure.llm.wire.fields import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

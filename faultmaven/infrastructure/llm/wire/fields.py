@@ -81,16 +81,20 @@ def optional_text_in(data: dict[str, Any], name: str) -> str | None:
 
 
 def count_in(data: object, name: str) -> int | None:
-    """Take a token count; None where it is absent or cannot be one (negative, text, absurd)."""
-    value = data.get(name) if isinstance(data, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not 0 <= value <= MAX_TOKEN_COUNT or value != int(value):
-        return None
-    return int(value)
+    """Take a token count; None where it is absent or cannot be one."""
+    return count(data.get(name)) if isinstance(data, dict) else None
+
+
+def count(value: object) -> int | None:
+    """Give a token count, or None for what cannot be one (negative, text, absurd)."""
+    if type(value) is int and 0 <= value <= MAX_TOKEN_COUNT:
+        return value
+    if type(value) is float and value.is_integer() and 0 <= value <= MAX_TOKEN_COUNT:
+        return int(value)
+    return None
 
 
 def sum_of(*counts: int | None) -> int | None:
     """Add the counts that are known; None where none is."""
-    known = [count for count in counts if count is not None]
+    known = [number for number in counts if number is not None]
     return sum(known) if known else None

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMResponse, ToolCall, Usage
+from faultmaven.infrastructure.llm.wire.content import arguments_text
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
+from faultmaven.infrastructure.llm.wire.fields import count
 from faultmaven.infrastructure.llm.wire.reported_cost import reported_cost_usd
 
 if TYPE_CHECKING:
@@ -53,9 +54,6 @@ _EFFORT_STYLES: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     },
 }
 EFFORT_STYLES: Final = tuple(_EFFORT_STYLES)
-
-# No tokenizer needs more; a larger number is a broken counter.
-_MOST_TOKENS = 10**10
 
 
 def request_to_wire(
@@ -223,13 +221,6 @@ def tool_calls_from_wire(message: Mapping[str, Any]) -> list[ToolCall]:
     return found
 
 
-def arguments_text(arguments: Any) -> str:
-    """Give a call's arguments as JSON text, whatever the host made of them."""
-    if arguments is None:
-        return ""
-    return arguments if isinstance(arguments, str) else codec.dumps(arguments).decode()
-
-
 def reasoning_of(message: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """Read a message's or delta's reasoning: its text once, and the blocks to send back."""
     details = message.get("reasoning_details")
@@ -309,15 +300,6 @@ def mark_cut_off_call(response: LLMResponse) -> None:
     calls = response.tool_calls
     if response.finish_reason == "length" and calls and not calls[-1].arguments_raw:
         calls[-1].mark_cut_off()
-
-
-def count(value: Any) -> int | None:
-    """Give a token count, or None for what cannot be one."""
-    if type(value) is int and 0 <= value < _MOST_TOKENS:
-        return value
-    if type(value) is float and value.is_integer() and 0 <= value < _MOST_TOKENS:
-        return int(value)
-    return None
 
 
 def text_or_none(value: Any) -> str | None:

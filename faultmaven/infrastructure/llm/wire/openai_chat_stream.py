@@ -16,9 +16,9 @@ from faultmaven.infrastructure.llm.errors import (
 )
 from faultmaven.infrastructure.llm.sse import SSEDecoder, StreamDecodeError
 from faultmaven.infrastructure.llm.types import LLMChunk, ToolCallDelta
+from faultmaven.infrastructure.llm.wire.content import arguments_text
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
 from faultmaven.infrastructure.llm.wire.openai_chat import (
-    arguments_text,
     finish_reason,
     is_error_object,
     reasoning_of,

@@ -11,7 +11,8 @@ from typing import Any, Final
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.types import EmbeddingResponse
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
-from faultmaven.infrastructure.llm.wire.openai_chat import count, is_error_object, text_or_none
+from faultmaven.infrastructure.llm.wire.fields import count
+from faultmaven.infrastructure.llm.wire.openai_chat import is_error_object, text_or_none
 
 # What base64 holds: the array module's word for a number.
 _NUMBERS: Final = {"float": "f", "int8": "b"}
