@@ -40,8 +40,12 @@ class DefaultGroup(SuggestingGroup):
     """
 
     def __init__(self, *args: Any, default: str, **settings: Any) -> None:
-        optional = "[COMMAND] [ARGS]..."
-        super().__init__(*args, subcommand_metavar=optional, no_args_is_help=False, **settings)
+        settings = {
+            "no_args_is_help": False,
+            "subcommand_metavar": "[COMMAND] [ARGS]...",
+            **settings,
+        }
+        super().__init__(*args, **settings)
         self._default = default
 
     @override

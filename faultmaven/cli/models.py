@@ -29,9 +29,10 @@ def models(provider: str | None, offline: bool, as_json: bool) -> int:
     The provider's own list is asked for; limits and prices (US dollars per million tokens) are the
     catalog's, empty where it does not know the model.
     """
-    from faultmaven.infrastructure.llm.catalog import Catalog
+    from faultmaven.infrastructure.llm.catalog import get_catalog
 
-    registry, catalog = start_registry(), Catalog()
+    registry = start_registry()
+    catalog = get_catalog()  # with the prices of faultmaven.yaml
     name = registry.resolve_name(provider or registry.settings.chat_provider)
     if offline:
         ids = [info.id for info in catalog.list(name)]

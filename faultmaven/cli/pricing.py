@@ -10,6 +10,7 @@ from faultmaven.cli.complete import provider_names
 from faultmaven.cli.exit_codes import EXIT_FAILED, EXIT_OK
 from faultmaven.cli.group import SuggestingGroup
 from faultmaven.cli.output import say_error, write_json, write_table
+from faultmaven.cli.start import start_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,9 +46,10 @@ def show_pricing(model: str | None, provider: str | None, as_json: bool) -> int:
     Prices are US dollars per million tokens, as the catalog has them; empty is unknown, 0 is free.
     A model without a price is never counted as free.
     """
-    from faultmaven.infrastructure.llm.catalog import Catalog
+    from faultmaven.infrastructure.llm.catalog import get_catalog
 
-    catalog = Catalog()
+    start_registry()  # whose faultmaven.yaml may state prices
+    catalog = get_catalog()
     found = _find(catalog, model, provider) if model else _all(catalog, provider)
     rows = [_described(info) for info in found]
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from faultmaven.infrastructure.llm.catalog import Catalog
+from faultmaven.infrastructure.llm.catalog import get_catalog
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.router.names import NameTable, known_rows
 
@@ -27,7 +27,7 @@ def make_name_table(
     settings = registry.settings
     aliases: dict[str, str] = {}
     open_ended = set()
-    catalog = Catalog()
+    catalog = get_catalog()
     models = {
         name: _models_of(registry, name, status["model"])
         for name, status in registry.get_provider_status().items()

@@ -168,6 +168,19 @@ def test_pricing_shows_rates_date_and_source(faultmaven: FaultMaven) -> None:
     assert price["source"]
 
 
+def test_prices_of_faultmaven_yaml_are_shown(faultmaven: FaultMaven, tmp_path: Path) -> None:
+    model = "llama-3.3-70b-versatile"
+    (tmp_path / "faultmaven.yaml").write_text(
+        f"pricing:\n  groq/{model}: {{input: 10, output: 20}}\n"
+    )
+
+    (price,) = json.loads(faultmaven("pricing", "show", f"groq/{model}", "--json").stdout)
+    listed = json.loads(faultmaven("models", "groq", "--offline", "--json").stdout)
+
+    assert (price["input_usd_per_mtok"], price["output_usd_per_mtok"]) == (10, 20)
+    assert [one["output_usd_per_mtok"] for one in listed if one["model"] == model] == [20]
+
+
 def test_pricing_of_an_unknown_model_is_not_zero(faultmaven: FaultMaven) -> None:
     run = faultmaven("pricing", "show", "no-such-model")
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from faultmaven.infrastructure.llm.catalog import set_catalog
 from tests.gateway.conftest import KEY, MESSAGES, UPSTREAM_KEY, events_of
 
 TEXT = "Grüße"
@@ -45,6 +46,16 @@ async def test_relay_tells_the_price_where_it_is_known(client):
 
     async with client.chat("openai/nobody-knows-this") as reply:
         assert "x-faultmaven-cost-usd" not in reply.headers
+
+
+async def test_names_are_chosen_by_the_prices_of_faultmaven_yaml(start):
+    try:
+        async with start("pricing:\n  openai/gpt-4o-mini: {input: 77, output: 78}\n") as client:
+            info = client.gateway.names.catalog.find("openai", "gpt-4o-mini")
+    finally:
+        set_catalog(None)
+
+    assert info.price.rates.input == 77
 
 
 async def test_a_client_may_name_its_request(client):
