@@ -70,6 +70,8 @@ def _text_of(prompt: tuple[str, ...]) -> str:
         if sys.stdin.isatty():
             return ""
         words = [_STDIN]
+    elif _STDIN not in words and _is_given_something():
+        say("The standard input was not read: put `-` where it belongs in the prompt.")
     if _STDIN in words:
         given = sys.stdin.read().strip()
         words = [given if word == _STDIN else word for word in words]
@@ -79,6 +81,31 @@ def _text_of(prompt: tuple[str, ...]) -> str:
         msg = "nothing to answer: give a prompt as an argument or on the standard input"
         raise click.UsageError(msg)
     return text
+
+
+def _is_given_something() -> bool:
+    """Tell whether the standard input is a file or a pipe that has bytes to read."""
+    import os
+    import stat
+
+    try:
+        descriptor = sys.stdin.fileno()
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size > 0
+        return stat.S_ISFIFO(status.st_mode) and _waiting_bytes(descriptor) > 0
+    except (AttributeError, OSError, ValueError):
+        return False  # it is closed, or there is none
+
+
+def _waiting_bytes(descriptor: int) -> int:
+    import array
+    import fcntl
+    import termios
+
+    found = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, found)
+    return found[0]
 
 
 async def _answer(talk: Talk, *, whole: bool) -> int:

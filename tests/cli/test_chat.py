@@ -43,6 +43,52 @@ def test_chat_reads_the_standard_input(
     assert run.stdout == f"Echo (no model): {asked}\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "is_noted"),
+    [
+        (["Sum this:"], "from a pipe\n", True),
+        (["Sum this:"], "", False),
+        (["Sum this:", "-"], "from a pipe\n", False),
+        (["-"], "from a pipe\n", False),
+    ],
+    ids=["unread", "empty", "read", "read-alone"],
+)
+def test_chat_notes_a_pipe_that_it_does_not_read(
+    start: Start, arguments: list[str], stdin: str, is_noted: bool
+) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, stdin.encode())
+    os.close(writing)
+
+    with os.fdopen(reading, "rb") as pipe:
+        process = start("chat", "-p", "echo", *arguments, stdin=pipe)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+
+    assert process.returncode == 0
+    assert out.startswith(b"Echo (no model): ")
+    assert (b"standard input was not read: put `-`" in err) is is_noted
+
+
+def test_chat_notes_a_file_that_it_does_not_read(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "given.txt"
+    file.write_text("from a file\n")
+
+    with file.open("rb") as given:
+        _, err = start("chat", "-p", "echo", "Sum this:", stdin=given).communicate(
+            timeout=TIMEOUT_S
+        )
+
+    assert b"not read" in err
+
+
+def test_chat_notes_nothing_of_an_empty_input(start: Start) -> None:
+    _, err = start("chat", "-p", "echo", "Hi", stdin=subprocess.DEVNULL).communicate(
+        timeout=TIMEOUT_S
+    )
+
+    assert b"not read" not in err
+
+
 def test_chat_without_a_question_is_wrong_usage(faultmaven: FaultMaven) -> None:
     run = faultmaven("chat", "-p", "echo", stdin="  \n")
 
