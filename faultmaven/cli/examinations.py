@@ -9,10 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
 from faultmaven.cli.env import known_variables, misspelt_names
-from faultmaven.cli.files import files_of, find_dotenv
+from faultmaven.cli.files import files_of, find_dotenv, unread_folder
 from faultmaven.cli.finding import Finding
 from faultmaven.cli.variables import listed
 from faultmaven.config.dotenv_file import load_dotenv_file
+from faultmaven.config.settings import CONFIG_NAME
 from faultmaven.infrastructure.llm.errors import ConfigurationError, LLMError
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ def files(registry: ProviderRegistry) -> Iterator[Finding]:
     for name in files_of(registry.settings):
         if name != str(path):
             yield Finding("ok", "configuration", name)
+    if folder := unread_folder(registry.settings):
+        yield Finding(
+            "note", "configuration", f"{folder} is not read: no {CONFIG_NAME} stands beside it",
+            f"Write one there; an empty {CONFIG_NAME} will do.",
+        )  # fmt: skip
 
 
 def proxies(settings: Settings) -> Iterator[Finding]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.config.dotenv_file import find_upward, load_dotenv_file, read_text
 from faultmaven.config.errors import ConfigFileError, Problem
-from faultmaven.config.file import load_config_file
+from faultmaven.config.file import PROVIDERS_FOLDER, load_config_file
 from faultmaven.config.schemas import CONFIG_FILE, PROVIDER, faults, load_schema
 from faultmaven.config.settings import DOTENV_NAME, load_settings
 from faultmaven.config.spellings import to_row
@@ -15,6 +15,9 @@ from faultmaven.config.yaml_tree import parse_yaml
 
 if TYPE_CHECKING:
     from faultmaven.config.settings import Settings
+
+
+_YAML: Final = (".yaml", ".yml")
 
 
 def find_dotenv(settings: Settings | None = None) -> Path | None:
@@ -32,13 +35,21 @@ def files_of(settings: Settings) -> list[str]:
     return list(dict.fromkeys(str(path) for path in found if path is not None))
 
 
+def unread_folder(settings: Settings) -> Path | None:
+    """Give the `providers.d` here that no configuration file stands beside, None for none."""
+    folder = Path.cwd() / PROVIDERS_FOLDER
+    if settings.file is not None and settings.file.path.resolve().parent == folder.parent:
+        return None
+    return folder if any(path.suffix in _YAML for path in folder.glob("*")) else None
+
+
 def problems_of(path: Path) -> list[Problem]:
     """Check one file by its kind: YAML of the whole or of one provider, else variables.
 
     Raises:
         ConfigFileError: the settings that it may refer to cannot be read.
     """
-    is_yaml = path.suffix in (".yaml", ".yml")
+    is_yaml = path.suffix in _YAML
     lookup = load_settings().lookup if is_yaml else None
     try:
         if lookup is None:

@@ -53,8 +53,8 @@ def validate(files: tuple[Path, ...], as_json: bool) -> int:
 
 def _check_all() -> tuple[list[str], list[Problem]]:
     """Check what a start would read; give the places looked at, and the faults."""
-    from faultmaven.cli.files import files_of
-    from faultmaven.config.settings import load_settings
+    from faultmaven.cli.files import files_of, unread_folder
+    from faultmaven.config.settings import CONFIG_NAME, load_settings
     from faultmaven.config.typed import check_settings
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 
@@ -64,6 +64,8 @@ def _check_all() -> tuple[list[str], list[Problem]]:
     except ConfigFileError as exc:
         found = found or list(exc.problems)
         return sorted({problem.file for problem in found}), found
+    if folder := unread_folder(settings):
+        say(f"not checked: {folder}, which is not read: no {CONFIG_NAME} stands beside it")
     registry = ProviderRegistry(settings)
     status = registry.get_provider_status()
     checked = [*files_of(settings), f"{len(status)} rows"]

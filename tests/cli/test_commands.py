@@ -189,6 +189,24 @@ def test_pricing_of_an_unknown_model_is_not_zero(faultmaven: FaultMaven) -> None
     assert "unknown, not 0" in run.stderr
 
 
+@pytest.mark.parametrize("command", [["validate"], ["doctor", "--offline"]])
+def test_providers_folder_without_a_configuration_file_is_named(
+    faultmaven: FaultMaven, tmp_path: Path, command: list[str]
+) -> None:
+    folder = tmp_path / "providers.d"
+    folder.mkdir()
+    (folder / "acme.yaml").write_text("api_base: https://acme.example/v1\n")
+
+    alone = faultmaven(*command)
+    (tmp_path / "faultmaven.yaml").write_text("{}\n")
+    beside = faultmaven(*command)
+
+    said = f"{folder} is not read" if command == ["doctor", "--offline"] else f"{folder}, which"
+    assert said in alone.stdout + alone.stderr
+    assert "not read" not in beside.stdout + beside.stderr
+    assert alone.returncode == beside.returncode
+
+
 def test_config_shows_values_and_their_sources(faultmaven: FaultMaven, tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text(f"CHAT_PROVIDER=groq\nGROQ_API_KEY={KEY}\n")
