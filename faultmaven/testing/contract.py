@@ -61,8 +61,8 @@ class ProviderContract:
     """Tests of one provider class; a subclass whose name begins with `Test` is collected.
 
     Attributes:
-        dialect: what the provider speaks: openai, anthropic, ollama, gemini, cohere, bedrock or
-            llamacpp; chooses the base URL that `make_provider` is given.
+        dialect: what the provider speaks: openai, anthropic, ollama, gemini, cohere, bedrock,
+            llamacpp, vertex-anthropic or watsonx; chooses the base URL that `make_provider` is given.
         api_key: the key to configure; must not show up anywhere.
         supports_tools: whether tools are tried.
         supports_structured_output: whether `output_schema` is tried.

@@ -91,10 +91,7 @@ class Exchange:
 
     def comment(self) -> bytes:
         """Give bytes that keep a stream alive without saying anything."""
-        kind = self.dialect.stream_type or ""
-        if "eventstream" in kind:
-            return self.dialect.frame(Event({}, "content", "keepAlive"))
-        return b": keep-alive\n\n" if "event-stream" in kind else b"\n"
+        return self.dialect.comment()
 
     def error_body(
         self, status: int, message: str, kind: str = "server_error", code: str | None = None

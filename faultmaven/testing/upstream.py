@@ -44,7 +44,13 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 _CREDENTIALS = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie")
-_PATHS = {"anthropic": "/v1", "cohere": "/v2", "gemini": "/v1beta", "openai": "/v1"}
+_PATHS = {
+    "anthropic": "/v1",
+    "cohere": "/v2",
+    "gemini": "/v1beta",
+    "openai": "/v1",
+    "vertex": "/v1/projects/fake/locations/global/publishers/anthropic/models",
+}
 
 
 class FakeUpstream:
@@ -155,7 +161,11 @@ class FakeUpstream:
         return f"{self.url}/v1"
 
     def base_url_for(self, dialect: str) -> str:
-        """Give the base URL for anthropic, bedrock, cohere, gemini, llamacpp, ollama or openai."""
+        """Give the base URL for a dialect, or for the family that its name begins with.
+
+        The families: anthropic, bedrock, cohere, gemini, llamacpp, ollama, openai, vertex (Anthropic's
+        models there) and watsonx.
+        """
         return self.url + _PATHS.get(dialect.partition("-")[0], "")
 
     # What it shall do.

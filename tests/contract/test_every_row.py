@@ -17,6 +17,7 @@ from faultmaven.infrastructure.llm.errors import (
     ConfigurationError,
     RateLimitError,
 )
+from faultmaven.infrastructure.llm.providers.google_tokens import GoogleTokens
 from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
 from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 from faultmaven.infrastructure.llm.providers.row import REFUSED_STATUS, complete_row
@@ -39,6 +40,7 @@ class Speech(NamedTuple):
 SPEECHES = {
     "AnthropicProvider": Speech("anthropic", "x-api-key", ""),
     "AzureOpenAIProvider": Speech("openai", "api-key", ""),
+    "BedrockAnthropicProvider": Speech("bedrock"),
     "BedrockProvider": Speech("bedrock"),
     "CohereProvider": Speech("cohere"),
     "DatabricksProvider": Speech("openai"),
@@ -50,10 +52,14 @@ SPEECHES = {
     "OpenAIProvider": Speech("openai"),
     "OpenAIResponsesProvider": Speech("openai"),
     "SnowflakeProvider": Speech("openai"),
+    "VertexAnthropicProvider": Speech("vertex-anthropic"),
     "VertexProvider": Speech("gemini"),
+    "WatsonxProvider": Speech("watsonx"),
 }
 # Answered without a server: by an echo, and by an engine of the package's own.
 SERVERLESS = {"EchoProvider", "EmbeddedProvider"}
+# They have no list of models to ask for.
+LISTLESS = {"VertexAnthropicProvider"}
 # Their keys become tokens or signatures, which the tests of their classes look at.
 INDIRECT_STYLES = {"aws-sigv4", "google-oauth", "ibm-iam"}
 
@@ -102,6 +108,12 @@ def upstream():
 def project(monkeypatch, tmp_path):
     (tmp_path / ".git").mkdir()
     monkeypatch.chdir(tmp_path)
+
+    async def headers(_tokens):
+        return {"Authorization": "Bearer token-of-a-robot"}
+
+    # The tests of Google's tokens ask a token service.
+    monkeypatch.setattr(GoogleTokens, "headers", headers)
 
 
 def environment(name, row, upstream):
@@ -170,11 +182,8 @@ def assert_headers(request, row):
 
 
 def assert_model(request):
-    body = request.json
-    if "model" in body:
-        assert body["model"] == MODEL
-    else:
-        assert MODEL in unquote(request.raw_target)
+    named = [request.json[name] for name in ("model", "model_id") if name in request.json]
+    assert named == [MODEL] or (not named and MODEL in unquote(request.raw_target))
 
 
 @pytest.mark.parametrize(("name", "row"), called_rows())
@@ -212,7 +221,7 @@ async def test_a_row_lists_models_or_falls_back(name, row, upstream):
     assert all(isinstance(model, str) and model for model in found)
     assert fallen_back == provider.get_supported_models()
     # Whatever else was asked went to the configured address: the server saw it.
-    if "models_endpoint" not in row or row["models_endpoint"]:
+    if row.get("models_endpoint", True) and class_of(row) not in LISTLESS:
         assert {request.method for request in upstream.requests} == {"GET"}
     else:
         assert upstream.requests == []

@@ -8,6 +8,7 @@ import struct
 
 import pytest
 
+from faultmaven.infrastructure.llm.sse import EventStreamDecoder
 from faultmaven.testing import FakeUpstream
 from faultmaven.testing.answers import DEFAULT_REASONING, DEFAULT_TEXT
 from faultmaven.testing.dialects import DIALECTS
@@ -203,15 +204,68 @@ async def test_bedrock_converse(ask, upstream):
     assert upstream.last_request.raw_target == "/model/us.acme%2Fm%3A0/converse"
 
 
+CLAUDE = "/v1/projects/p/locations/l/publishers/anthropic/models"
+
+
+@pytest.mark.parametrize(
+    "path", ["/model/us.acme%2Fm%3A0/invoke", f"{CLAUDE}/us.acme%2Fm%3A0:rawPredict"]
+)
+async def test_anthropic_on_clouds(ask, path):
+    tool = {"name": "weather", "input_schema": SCHEMA}
+    heard = await ask(path=path, messages=user("Use a tool"), tools=[tool])
+
+    assert heard.json["content"][0]["input"] == {"city": "text"}
+    assert (heard.json["stop_reason"], heard.json["model"]) == ("tool_use", "us.acme/m:0")
+
+
+async def test_anthropic_on_vertex_streams_and_counts(ask):
+    events = (await ask(path=f"{CLAUDE}/m:streamRawPredict")).objects
+    counted = await ask(path=f"{CLAUDE}/count-tokens:rawPredict", messages=user("one two"))
+
+    deltas = [e["delta"] for e in events if e["type"] == "content_block_delta"]
+    assert "".join(delta["text"] for delta in deltas) == DEFAULT_TEXT
+    assert counted.json["input_tokens"] > 0
+
+
+async def test_anthropic_on_bedrock_streams_events_in_frames(ask):
+    heard = await ask(path="/model/m/invoke-with-response-stream")
+    decoder = EventStreamDecoder()
+    frames = decoder.feed(heard.body)
+    decoder.finish()
+    pieces = [json.loads(base64.b64decode(json.loads(f.payload)["bytes"])) for f in frames]
+
+    deltas = [p["delta"] for p in pieces if p["type"] == "content_block_delta"]
+    assert heard.header("content-type") == "application/vnd.amazon.eventstream"
+    assert {frame.headers[":event-type"] for frame in frames} == {"chunk"}
+    assert "".join(delta["text"] for delta in deltas) == DEFAULT_TEXT
+    assert pieces[-1]["type"] == "message_stop"
+
+
+async def test_watsonx_renames_and_has_no_word_for_the_end(ask):
+    body = {"model_id": "ibm/granite", "tools": [OPENAI_TOOL], "tool_choice_option": "required"}
+    plain = (await ask(None, path="/ml/v1/text/chat", **body)).json
+    streamed = await ask(None, path="/ml/v1/text/chat_stream", model_id="ibm/granite")
+
+    assert (plain["model_id"], "model" in plain) == ("ibm/granite", False)
+    assert plain["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "weather"
+    assert streamed.text == DEFAULT_TEXT
+    assert "[DONE]" not in streamed.data
+    assert streamed.objects[-1]["usage"]["total_tokens"] > 0
+
+
 async def test_faults_are_chosen_by_models_in_paths(ask):
     gemini = await ask(path="/v1beta/models/fm:status:429:generateContent")
     bedrock = await ask(path="/model/fm%3Astatus%3A503/converse")
+    vertex = await ask(path=f"{CLAUDE}/fm:status:529:rawPredict")
+    watsonx = await ask(None, path="/ml/v1/text/chat_stream", model_id="fm:status:404")
     azure = await ask(
         None, path="/openai/deployments/fm:status:401/chat/completions?api-version=1"
     )
 
     assert (gemini.status, gemini.json["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
     assert bedrock.header("x-amzn-errortype") == "ServiceUnavailableException"
+    assert (vertex.status, vertex.json["error"]["type"]) == (529, "overloaded_error")
+    assert watsonx.json["errors"][0]["code"] == "model_not_supported"
     assert azure.status == 401
 
 
@@ -229,6 +283,7 @@ async def test_embeddings_are_the_same_in_every_dialect(ask):
     long = (await ask(path="/v1/embeddings", input="a", dimensions=3)).json
     ollama = (await ask(path="/api/embed", input=["a"])).json
     cohere = (await ask(path="/v2/embed", texts=["a"])).json
+    watsonx = (await ask(path="/ml/v1/text/embeddings", inputs=["a"])).json
     one = {"content": {"parts": [{"text": "a"}]}}
     gemini = (await ask(path="/v1beta/models/m:embedContent", **one)).json
     batch = (await ask(path="/v1beta/models/m:batchEmbedContents", requests=[one])).json
@@ -239,6 +294,7 @@ async def test_embeddings_are_the_same_in_every_dialect(ask):
     assert list(struct.unpack("<8f", raw)) == vector
     assert len(long["data"][0]["embedding"]) == 3
     assert ollama["embeddings"] == cohere["embeddings"]["float"] == [vector]
+    assert watsonx["results"][0]["embedding"] == vector
     assert gemini["embedding"]["values"] == batch["embeddings"][0]["values"] == vector
     assert sum(number * number for number in vector) == pytest.approx(1)
 
@@ -255,6 +311,8 @@ def test_dialects_are_sorted_by_name():
         ("gemini", "/v1beta"),
         ("cohere", "/v2"),
         ("ollama", ""),
+        ("vertex-anthropic", "/v1/projects/fake/locations/global/publishers/anthropic/models"),
+        ("watsonx", ""),
     ],
 )
 async def test_base_url_for(upstream, dialect, path):

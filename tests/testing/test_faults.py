@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 
+import aiohttp
 import pytest
 
 from faultmaven.testing import FakeUpstream, Reply
@@ -276,6 +277,31 @@ async def test_empty_bodies(ask, spec, status):
 )
 async def test_huge_bodies_are_huge(ask, spec, size):
     assert len((await ask(f"fm:{spec}")).body) > size
+
+
+async def test_a_list_of_models_is_flooded_by_nothing_and_can_be_huge(upstream):
+    async with aiohttp.ClientSession(base_url=upstream.url) as session:
+        upstream.mode("flood:3:5000")
+        async with session.get("/v1/models") as reply:
+            listed = await reply.json()
+        upstream.mode("huge-body:1")
+        async with session.get("/v1/models") as reply:
+            huge = await reply.json()
+
+    assert huge.pop("x_extra") == "x" * (1 << 20)
+    assert huge == listed
+    assert listed["data"]
+
+
+async def test_done_then_hang_leaves_a_plain_answers_connection_useful(upstream):
+    upstream.mode("done-then-hang")
+    question = {"model": "m", "messages": []}
+    async with aiohttp.ClientSession(base_url=upstream.url) as session:
+        for _ in range(2):
+            async with session.post("/v1/chat/completions", json=question) as reply:
+                assert (await reply.json())["choices"]
+
+    assert upstream.connections_opened == 1
 
 
 async def test_truncated_json_ends_in_the_middle(ask):

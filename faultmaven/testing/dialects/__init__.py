@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from faultmaven.testing.dialects.anthropic import AnthropicCountTokens, AnthropicMessages
+from faultmaven.testing.dialects.anthropic_clouds import (
+    BedrockInvoke,
+    BedrockInvokeStream,
+    VertexAnthropic,
+    VertexAnthropicCountTokens,
+    VertexAnthropicStream,
+)
 from faultmaven.testing.dialects.bedrock import BedrockConverse, BedrockConverseStream
 from faultmaven.testing.dialects.cohere import CohereChat, CohereEmbed
 from faultmaven.testing.dialects.embeddings import OpenAIEmbeddings, OpenAIModels
@@ -24,6 +31,12 @@ from faultmaven.testing.dialects.ollama import (
 )
 from faultmaven.testing.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from faultmaven.testing.dialects.openai_responses import OpenAIResponses
+from faultmaven.testing.dialects.watsonx import (
+    WatsonxChat,
+    WatsonxChatStream,
+    WatsonxEmbeddings,
+    WatsonxModels,
+)
 
 if TYPE_CHECKING:
     import re
@@ -37,6 +50,8 @@ DIALECTS: dict[str, Dialect] = {
         AnthropicMessages(),
         BedrockConverse(),
         BedrockConverseStream(),
+        BedrockInvoke(),
+        BedrockInvokeStream(),
         CohereChat(),
         CohereEmbed(),
         GeminiCountTokens(),
@@ -55,6 +70,13 @@ DIALECTS: dict[str, Dialect] = {
         OpenAIEmbeddings(),
         OpenAIModels(),
         OpenAIResponses(),
+        VertexAnthropic(),
+        VertexAnthropicCountTokens(),
+        VertexAnthropicStream(),
+        WatsonxChat(),
+        WatsonxChatStream(),
+        WatsonxEmbeddings(),
+        WatsonxModels(),
     )
 }
 

@@ -82,6 +82,10 @@ class Dialect(ABC):
         """Put all events into the stream's framing."""
         return [self.frame(event) for event in events]
 
+    def comment(self) -> bytes:
+        """Give bytes that keep a stream alive without saying anything."""
+        return b": keep-alive\n\n" if self.stream_type == EVENT_STREAM else b"\n"
+
     def error_body(self, status: int, message: str, kind: str, code: str | None) -> Any:
         """Write an error body; `kind` and `code` are in OpenAI's words."""
         return {"error": {"message": message, "type": kind, "param": None, "code": code or status}}

@@ -36,9 +36,27 @@ _EXCEPTIONS = {
     503: "ServiceUnavailableException",
 }
 _STRING_TYPE = 7
+AMAZON_STREAM = "application/vnd.amazon.eventstream"
 
 
-class BedrockConverse(Dialect):
+class AmazonErrors(Dialect):
+    """How Amazon says that something failed."""
+
+    @override
+    def error_body(self, status: int, message: str, kind: str, code: str | None) -> Any:
+        return {"message": message}
+
+    @override
+    def error_headers(self, status: int) -> list[tuple[str, str]]:
+        return [("x-amzn-ErrorType", _EXCEPTIONS.get(status, "InternalServerException"))]
+
+    @override
+    def error_event(self, status: int, message: str, kind: str, code: str | None) -> Event:
+        name = _EXCEPTIONS.get(status, "InternalServerException")
+        return Event({"message": message}, "content", name[0].lower() + name[1:])
+
+
+class BedrockConverse(AmazonErrors):
     """`POST /model/{model}/converse`."""
 
     name = "bedrock-converse"
@@ -82,26 +100,11 @@ class BedrockConverse(Dialect):
 
     @override
     def frame(self, event: Event) -> bytes:
-        kind = "exception" if (event.name or "").endswith("Exception") else "event"
-        headers = {
-            f":{kind}-type": event.name or "chunk",
-            ":content-type": "application/json",
-            ":message-type": kind,
-        }
-        return event_stream_frame(headers, event.text.encode())
+        return event_frame(event)
 
     @override
-    def error_body(self, status: int, message: str, kind: str, code: str | None) -> Any:
-        return {"message": message}
-
-    @override
-    def error_headers(self, status: int) -> list[tuple[str, str]]:
-        return [("x-amzn-ErrorType", _EXCEPTIONS.get(status, "InternalServerException"))]
-
-    @override
-    def error_event(self, status: int, message: str, kind: str, code: str | None) -> Event:
-        name = _EXCEPTIONS.get(status, "InternalServerException")
-        return Event({"message": message}, "content", name[0].lower() + name[1:])
+    def comment(self) -> bytes:
+        return self.frame(Event({}, "content", "keepAlive"))
 
 
 class BedrockConverseStream(BedrockConverse):
@@ -109,7 +112,18 @@ class BedrockConverseStream(BedrockConverse):
 
     name = "bedrock-converse-stream"
     pattern = re.compile(r"/model/(?P<model>.+)/converse-stream")
-    stream_type = "application/vnd.amazon.eventstream"
+    stream_type = AMAZON_STREAM
+
+
+def event_frame(event: Event) -> bytes:
+    """Write an event, or an exception in the place of one, as a frame."""
+    kind = "exception" if (event.name or "").endswith("Exception") else "event"
+    headers = {
+        f":{kind}-type": event.name or "chunk",
+        ":content-type": "application/json",
+        ":message-type": kind,
+    }
+    return event_stream_frame(headers, event.text.encode())
 
 
 def event_stream_frame(headers: dict[str, str], payload: bytes) -> bytes:

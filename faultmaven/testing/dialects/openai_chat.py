@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
@@ -37,7 +37,7 @@ class OpenAIChat(Dialect):
         r"(?:/[^/]+)*/(?:(?:v\d\w*|openai|openai/deployments/(?P<model>[^/]+))/chat/completions/?"
         r"|v1/chat)"
     )
-    stream_type = EVENT_STREAM
+    stream_type: ClassVar[str | None] = EVENT_STREAM
 
     @override
     def question(self, request: RecordedRequest, path: re.Match[str]) -> Question:

@@ -22,6 +22,7 @@ from faultmaven.infrastructure.llm.sse import encode_event_stream_frame
 from faultmaven.infrastructure.llm.types import make_request
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.testing import ProviderContract
+from faultmaven.testing.answers import DEFAULT_TEXT
 from tests.infrastructure.llm.providers.canned import Canned
 
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
@@ -248,6 +249,33 @@ CLAUDE_STREAM = (
 
 def make_claude(base_url):
     return make_bedrock(base_url, BedrockAnthropicProvider, models=["anthropic.claude-x-v1:0"])
+
+
+class TestClaudeContract(ProviderContract):
+    dialect = "bedrock"
+
+    def make_provider(self, base_url):
+        return make_bedrock(base_url, BedrockAnthropicProvider, api_key=self.api_key, variables={})
+
+
+async def test_claude_by_invoke_streams_tool_calls(upstream):
+    upstream.reply("Look.", reasoning="Hm.", tool_calls=[("get_weather", {"city": "Oslo"})])
+    async with make_claude(upstream.url) as claude:
+        answer = assemble([chunk async for chunk in claude.stream("Hi", tools=[WEATHER])])
+
+    assert (answer.content, answer.reasoning) == ("Look.", "Hm.")
+    assert answer.tool_calls[0].arguments == {"city": "Oslo"}
+    assert answer.finish_reason == "tool_calls"
+    assert upstream.last_request.path.endswith("/invoke-with-response-stream")
+
+
+@pytest.mark.parametrize("spec", ["comment-flood:5", "split-bytes", "slow-stream:0"])
+async def test_claude_by_invoke_reads_streams_in_odd_pieces(upstream, spec):
+    upstream.mode(spec)
+    async with make_claude(upstream.url) as claude:
+        answer = assemble([chunk async for chunk in claude.stream("Hi")])
+
+    assert answer.content == DEFAULT_TEXT
 
 
 async def test_claude_by_invoke_has_version_in_the_body_and_model_in_the_address(canned):

@@ -16,6 +16,7 @@ from faultmaven.infrastructure.llm.providers.snowflake_provider import Snowflake
 from faultmaven.infrastructure.llm.providers.watsonx_provider import WatsonxProvider
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.testing import ProviderContract
+from faultmaven.testing.answers import DEFAULT_MODEL
 from tests.infrastructure.llm.providers.canned import Canned
 
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
@@ -52,6 +53,20 @@ def make(kind, base_url, **settings):
 def make_watsonx(base_url, **settings):
     given = {"variables": {"project": "project-1", "token": "token-of-ibm"}}
     return make(WatsonxProvider, base_url, **{**given, **settings})
+
+
+class TestWatsonxContract(ProviderContract):
+    dialect = "watsonx"
+    supports_embeddings = True
+
+    def make_provider(self, base_url):
+        variables = {"project": "project-1", "token": self.api_key}
+        return make_watsonx(base_url, variables=variables)
+
+
+async def test_watsonx_lists_models(upstream):
+    async with make_watsonx(upstream.base_url_for("watsonx")) as watsonx:
+        assert await watsonx.get_available_models() == [DEFAULT_MODEL]
 
 
 async def test_watsonx_names_things_otherwise(canned):

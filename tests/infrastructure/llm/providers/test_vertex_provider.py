@@ -48,6 +48,24 @@ class TestContract(ProviderContract):
         )  # fmt: skip
 
 
+class TestClaudeContract(ProviderContract):
+    dialect = "vertex-anthropic"
+
+    def make_provider(self, base_url):
+        return make_provider(VertexAnthropicProvider, base_url, api_key=self.api_key)
+
+
+@pytest.mark.parametrize("body", [[GEMINI_ANSWER], GEMINI_ANSWER], ids=["array", "object"])
+async def test_a_stream_under_the_type_of_json_is_read_as_one(canned, body):
+    canned.answer(body)
+    async with make_provider(VertexProvider, canned.url + GOOGLE) as vertex:
+        chunks = [chunk async for chunk in vertex.stream("Hi")]
+
+    assert VertexProvider.streams_json
+    assert assemble(chunks).content == "Hi."
+    assert chunks[-1].finish_reason == "stop"
+
+
 async def test_gemini_is_called_with_a_token(canned):
     canned.answer(GEMINI_ANSWER)
     async with make_provider(VertexProvider, canned.url + GOOGLE) as vertex:
@@ -144,18 +162,12 @@ async def test_claude_has_its_version_in_the_body_and_its_model_in_the_address(c
 
 
 async def test_claude_streams_from_another_method(upstream):
-    # The fake upstream's own address of Anthropic's API stands in for Google's.
     upstream.reply(tool_calls=[("get_weather", {"city": "Oslo"})])
-
-    class Local(VertexAnthropicProvider):
-        def _endpoint_for(self, request):
-            self.asked = super()._endpoint_for(request)
-            return f"{self.config.base_url}/messages"
-
-    async with make_provider(Local, upstream.base_url, models=["claude-x"]) as vertex:
+    base_url = upstream.base_url_for("vertex-anthropic")
+    async with make_provider(VertexAnthropicProvider, base_url, models=["claude-x"]) as vertex:
         answer = assemble([c async for c in vertex.stream("Weather?", tools=[WEATHER])])
 
-    assert vertex.asked.endswith("/claude-x:streamRawPredict")
+    assert upstream.last_request.path.endswith("/models/claude-x:streamRawPredict")
     assert upstream.last_request.json["stream"] is True
     assert answer.tool_calls[0].arguments == {"city": "Oslo"}
 
