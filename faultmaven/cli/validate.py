@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 
-_BUILT_IN = "built in"  # those classes are ours: the project's tests load them
-
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -81,10 +79,12 @@ def _row_problems(
     from faultmaven.infrastructure.llm.errors import ConfigurationError
     from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
     from faultmaven.infrastructure.llm.providers.row import REFUSED_STATUS
+    from faultmaven.infrastructure.llm.providers.sources import BUILT_IN
 
     if status["problem"]:
         return [Problem(status["source"], None, name, status["problem"])]
-    if status["source"] == _BUILT_IN or status["status"] in REFUSED_STATUS:
+    # The classes of the table are ours: the project's tests load them.
+    if status["source"] == BUILT_IN or status["status"] in REFUSED_STATUS:
         return []
     try:
         load_provider_class(name, registry.get_row(name)["provider_class"])

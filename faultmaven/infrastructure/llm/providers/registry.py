@@ -24,7 +24,7 @@ from faultmaven.infrastructure.llm.providers.aliases import (
     shared_alias,
 )
 from faultmaven.infrastructure.llm.providers.prices import make_catalog, replace_catalog
-from faultmaven.infrastructure.llm.providers.sources import ProviderSchema, RowSources
+from faultmaven.infrastructure.llm.providers.sources import BUILT_IN, ProviderSchema, RowSources
 from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
 from faultmaven.infrastructure.llm.secret import redact, remember_secret
 from faultmaven.infrastructure.llm.types import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE
@@ -105,8 +105,18 @@ class ProviderRegistry:
         return self._sources.names()
 
     def get_available_providers(self) -> list[str]:
-        """Give the names of the providers that have all they need; asks nobody."""
-        return [name for name in self.get_all_provider_names() if self._is_configured(name)]
+        """Give the names of the providers that have all they need; asks nobody.
+
+        A row of the table for a server of the user's own, which needs no key, is among them only
+        where somebody set it up: by one of its variables, or by naming it in CHAT_PROVIDER, a
+        role's variable or FALLBACK_PROVIDERS.
+        """
+        named = self._named_in_settings()
+        return [
+            name
+            for name in self.get_all_provider_names()
+            if self._is_configured(name) and (name in named or self._is_set_up(name))
+        ]
 
     def get_provider(self, name: str | None = None, *, role: str | None = None) -> BaseLLMProvider:
         """Give a provider's instance, always the same one.
@@ -398,6 +408,22 @@ class ProviderRegistry:
             )
         except (ConfigurationError, ConfigFileError):
             return False
+
+    def _named_in_settings(self) -> set[str]:
+        chosen = [getattr(self.settings, f"{role}_provider") for role in ROLES]
+        names = set(filter(None, [*chosen, *self.settings.fallback_providers]))
+        for name in list(names):
+            names.update(self._aliases().get(name, ()))
+        return names
+
+    def _is_set_up(self, name: str) -> bool:
+        """Tell whether a row says more than where a server of the user's would be, if he had one."""
+        row = self._sources.complete(name)
+        needs_server = row.get("local") and row.get("default_base_url")
+        stated = self._sources.find(name)
+        if not needs_server or stated is None or stated.place != BUILT_IN:
+            return True
+        return rows.has_set_variable(name, row, self.settings)
 
     def _status_of(self, name: str) -> dict[str, Any]:
         status: dict[str, Any] = {

@@ -90,6 +90,11 @@ def missing_variables(name: str, row: Row, settings: Settings) -> list[str]:
     return _Resolver(name, complete_row(name, row), settings).missing()
 
 
+def has_set_variable(name: str, row: Row, settings: Settings) -> bool:
+    """Tell whether anything is set of what a row reads: key, address, model or another variable."""
+    return _Resolver(name, complete_row(name, row), settings).reads_anything()
+
+
 def make_config(name: str, row: Row, settings: Settings) -> ProviderConfig:
     """Apply the environment to a row.
 
@@ -137,6 +142,12 @@ class _Resolver:
         for text in _whole_addresses(row):
             wanted += self._unset(text)
         return list(dict.fromkeys(wanted))
+
+    def reads_anything(self) -> bool:
+        row = self.row
+        named = [row["api_key_var"], row["base_url_var"], row["model_var"]]
+        named += [described["vars"] for described in (row.get("variables") or {}).values()]
+        return any(self._first(names) for names in named)
 
     def addressed_row(self, base_url: str | None) -> dict[str, Any]:
         """Give the row with its whole addresses as they are called: see `_whole_address`."""

@@ -37,6 +37,7 @@ Row = dict[str, Any]
 
 ENTRY_POINT_GROUP: Final = "faultmaven.providers"
 MAX_BASES: Final = 8
+BUILT_IN: Final = "built in"  # the place of the table's rows
 
 
 class LiveRow(dict[str, Any]):
@@ -296,7 +297,7 @@ class RowSources:
         if name in self._entry_points():
             yield self._packaged_row(name)
         if name in schema.builtin and name in schema:
-            yield Stated("built in", schema.builtin[name])
+            yield Stated(BUILT_IN, schema.builtin[name])
         elif name in self._settings.faultmaven_providers and not self._is_described(name):
             yield Stated("FAULTMAVEN_PROVIDERS", {})
 

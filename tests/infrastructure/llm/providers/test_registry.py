@@ -144,6 +144,58 @@ def test_names_include_unconfigured_and_available_do_not() -> None:
     assert "echo" in registry.get_available_providers()
 
 
+@pytest.mark.parametrize(
+    ("variables", "is_available"),
+    [
+        ({}, False),
+        ({"FASTCHAT_API_BASE": "http://127.0.0.1:9/v1"}, True),
+        ({"FASTCHAT_MODEL": "m"}, True),
+        ({"CHAT_PROVIDER": "fastchat"}, True),
+        ({"CODE_PROVIDER": "fastchat"}, True),
+        ({"FALLBACK_PROVIDERS": "echo,fastchat"}, True),
+    ],
+    ids=lambda value: next(iter(value), "nothing") if isinstance(value, dict) else None,
+)
+def test_server_of_the_users_is_available_only_where_it_was_set_up(
+    variables: dict[str, str], is_available: bool
+) -> None:
+    registry = ProviderRegistry(load_settings(**variables))
+
+    assert ("fastchat" in registry.get_available_providers()) is is_available
+    assert registry.get_provider("fastchat").is_available()
+
+
+def test_server_named_by_an_alias_is_available() -> None:
+    registry = ProviderRegistry(load_settings())
+    name, alias = next(
+        (name, row["aliases"][0])
+        for name in registry.get_all_provider_names()
+        if (row := registry.get_row(name)).get("aliases")
+        and row.get("local")
+        and row.get("default_base_url")
+    )
+
+    chosen = ProviderRegistry(load_settings(CHAT_PROVIDER=alias))
+
+    assert name not in registry.get_available_providers()
+    assert name in chosen.get_available_providers()
+
+
+def test_nobodys_server_is_available_and_what_needs_none_is() -> None:
+    assert set(ProviderRegistry(load_settings()).get_available_providers()) >= {"echo", "embedded"}
+
+
+def test_local_row_of_the_users_own_is_always_available() -> None:
+    registry = ProviderRegistry(load_settings())
+
+    registry.register(
+        "mine", {"default_base_url": "http://127.0.0.1:9/v1", "api_key_var": None, "local": True}
+    )
+    registry.register("fastchat", {"base": "fastchat", "default_model": "m"})
+
+    assert {"mine", "fastchat"} <= set(registry.get_available_providers())
+
+
 def test_the_embedded_provider_answers_where_nothing_is_set() -> None:
     assert get_registry().get_fallback_chain() == ["embedded"]
 
