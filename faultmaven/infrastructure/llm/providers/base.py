@@ -7,6 +7,7 @@ streaming, request objects, error wrapping, cost and clean-up.  A provider that 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import re
@@ -31,6 +32,7 @@ from faultmaven.infrastructure.llm.errors import (
 from faultmaven.infrastructure.llm.pricing import FREE, Cost, price_call
 from faultmaven.infrastructure.llm.providers.config import ProviderConfig
 from faultmaven.infrastructure.llm.secret import redact, remember_secret
+from faultmaven.infrastructure.llm.tokens import count_prompt_tokens
 from faultmaven.infrastructure.llm.types import (
     DEFAULT_MAX_TOKENS,
     DEFAULT_TEMPERATURE,
@@ -260,12 +262,15 @@ class BaseLLMProvider(ABC):
     async def count_tokens(self, request: LLMRequest) -> int:
         """Count the tokens of a request's prompt, tools and images included.
 
-        An estimate of ours where the provider has nothing that counts; nothing is billed.
+        Where the provider has nothing that counts: exact for text in OpenAI's vocabularies with
+        `faultmaven[tokens]`, otherwise an estimate of ours.  Nothing is billed.
 
         Raises:
             LLMError: the provider was asked, and failed.
         """
-        return estimate_prompt_tokens(request)
+        model = self.get_effective_model(request.model) or ""
+        counted = await asyncio.to_thread(count_prompt_tokens, request, model)
+        return estimate_prompt_tokens(request) if counted is None else counted
 
     def calculate_cost(
         self,

@@ -38,6 +38,7 @@ from faultmaven.infrastructure.llm.retry import (
     SYSTEM_CLOCK,
 )
 from faultmaven.infrastructure.llm.secret import redact
+from faultmaven.infrastructure.llm.tokens import count_prompt_tokens
 from faultmaven.infrastructure.llm.types import (
     DEFAULT_MAX_TOKENS,
     DEFAULT_TEMPERATURE,
@@ -102,7 +103,7 @@ class HTTPChat(HTTPService):
         **settings: Any,
     ) -> None:
         super().__init__(config, transport=transport, clock=clock, **settings)
-        self._windows = ContextWindows(self.config.row, self._find_model)
+        self._windows = ContextWindows(self.config.row, self._find_model, count_prompt_tokens)
         self._parameter_rules: dict[str, ParameterRules] = {}
         self._warned: set[str] = set()
 

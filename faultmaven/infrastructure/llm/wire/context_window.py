@@ -29,11 +29,16 @@ class ContextWindows:
     Args:
         row: the provider's; `context_length` of an entry in `models` goes before the catalog.
         find_model: gives the catalog's entry of a model.
+        count: gives a prompt's exact tokens for a model, None where it cannot.
     """
 
     def __init__(
-        self, row: Mapping[str, Any], find_model: Callable[[str], ModelInfo | None]
+        self,
+        row: Mapping[str, Any],
+        find_model: Callable[[str], ModelInfo | None],
+        count: Callable[[LLMRequest, str], int | None] = lambda _request, _model: None,
     ) -> None:
+        self._count = count
         self._row = row
         self._find_model = find_model
         self._known: dict[str, tuple[int | None, TokenRatio]] = {}
@@ -47,17 +52,21 @@ class ContextWindows:
             body_bytes: size of the body that says it.
 
         Raises:
-            ContextLengthError: the estimate, corrected by what the model reported before, exceeds the
+            ContextLengthError: the exact count exceeds the window; or, without one, the estimate, corrected by what the model reported before, exceeds the
                 model's window by more than its error.
         """
         limit, ratio = self._of(model)
         # A token is at least a byte, so that most prompts need no estimate.
         if limit is None or body_bytes <= limit:
             return
-        estimated = ratio.correct(estimate_prompt_tokens(request))
-        if estimated <= limit * _ESTIMATE_MARGIN:
+        counted = self._count(request, model)
+        if counted is None:
+            estimated, about = ratio.correct(estimate_prompt_tokens(request)), "about "
+        else:
+            estimated, about = counted, ""
+        if estimated <= limit * (_ESTIMATE_MARGIN if about else 1):
             return
-        msg = f"the prompt has about {estimated} tokens, {model} takes {limit}"
+        msg = f"the prompt has {about}{estimated} tokens, {model} takes {limit}"
         raise ContextLengthError(
             msg,
             code="context_length_exceeded",
