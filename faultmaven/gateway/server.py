@@ -161,6 +161,10 @@ class _Server(Server):
         return _Protocol(self, loop=self._loop, **self._options)
 
 
+# How often connections without a request are closed while the others are waited for.
+CLOSE_IDLE_EVERY_S: Final = 0.1
+
+
 class GatewayServer:
     """A gateway that listens.
 
@@ -207,7 +211,6 @@ class GatewayServer:
         assert self._front is not None
         self._gateway.is_draining = True
         self._server.close()
-        self._front.pre_shutdown()
         await self._wait_idle(drain_s)
         await self._end_streams()
         await self._front.shutdown(0.5)
@@ -217,11 +220,22 @@ class GatewayServer:
         await self._gateway.registry.close()
 
     async def _wait_idle(self, drain_s: float) -> None:
+        """Wait for the running requests, and close every connection that has none.
+
+        More than once: one that was accepted just before has not begun to wait for its first request,
+        and would be left open and unanswered.
+        """
+        assert self._front is not None
         self._gateway.idle = idle = asyncio.Event()
-        if not self._gateway.meter.in_flight:
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(idle.wait(), drain_s)
+        self._front.pre_shutdown()
+        end = asyncio.get_running_loop().time() + drain_s
+        while self._gateway.meter.in_flight:
+            left_s = end - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(idle.wait(), min(left_s, CLOSE_IDLE_EVERY_S))
+            self._front.pre_shutdown()
 
     async def _end_streams(self) -> None:
         """End the streams that are left, each with an error that its client can read."""
@@ -268,6 +282,10 @@ async def serve(gateway: Gateway, sock: socket.socket | None, ready: Any = None)
         await server.stop()
     else:
         await draining
+    for name in (signal.SIGTERM, signal.SIGINT):
+        # A signal that comes now, while the process ends by itself, must not make it fail.
+        loop.remove_signal_handler(name)
+        signal.signal(name, signal.SIG_IGN)
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
