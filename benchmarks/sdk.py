@@ -30,6 +30,18 @@ _INSPECTION = (
 )
 
 
+MORE_ROWS = 10_000
+_LOOK_UP = """
+import sys, timeit
+from faultmaven.infrastructure.llm.providers import PROVIDER_SCHEMA, get_registry
+row = {"default_base_url": "http://127.0.0.1:9/v1", "default_model": "m", "api_key_var": None}
+PROVIDER_SCHEMA.update({f"more_{number}": dict(row) for number in range(int(sys.argv[1]))})
+registry = get_registry()
+assert registry.get_provider("echo") is registry.get_provider("echo")
+print(min(timeit.repeat(lambda: registry.get_provider("echo"), number=20_000)) / 20_000 * 1e9)
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what can be chosen."""
     parser.add_argument("--calls", type=int, default=640, help="calls of a round")
@@ -50,6 +62,7 @@ def run(options: argparse.Namespace) -> Report:
             [
                 _imports(names, options.rounds),
                 _inspection(options.rounds),
+                _look_ups(options.rounds),
                 _first_answer(names, url, options.rounds),
                 _calls(names, url, options.calls, 1, options.rounds),
                 _calls(names, url, options.calls, WIDTH, options.rounds),
@@ -77,6 +90,20 @@ def _inspection(rounds: int) -> Section:
         "get_all_provider_names()": partial(_wall_ms, ["-c", _INSPECTION]),
     }
     return measure(section, subjects, rounds)
+
+
+def _look_ups(rounds: int) -> Section:
+    floor = "the built-in rows"
+    section = Section("get_provider() after the first", "ns", floor)
+    subjects = {
+        floor: partial(_look_up_ns, 0),
+        f"and {MORE_ROWS} rows more": partial(_look_up_ns, MORE_ROWS),
+    }
+    return measure(section, subjects, rounds)
+
+
+def _look_up_ns(more_rows: int) -> float:
+    return float(_run(["-c", _LOOK_UP, str(more_rows)]))
 
 
 def _first_answer(names: list[str], url: str, rounds: int) -> Section:
