@@ -28,6 +28,8 @@ class FaultMaven(Protocol):
 @pytest.fixture
 def environment(root: Path, tmp_path: Path) -> dict[str, str]:
     return {
+        # Where coverage is measured, it is measured in these processes, too.
+        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         "PATH": os.defpath,
         "HOME": str(tmp_path),
         "PYTHONPATH": str(root),

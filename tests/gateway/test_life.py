@@ -58,7 +58,8 @@ async def launch(upstream, tmp_path):
 
 
 def _variables(upstream, tmp_path):
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    wanted = ("PATH", "HOME", "COVERAGE_")
+    kept = {name: value for name, value in os.environ.items() if name.startswith(wanted)}
     return {**kept, **environment(upstream), "PYTHONPATH": str(ROOT)}
 
 
