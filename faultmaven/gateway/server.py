@@ -282,8 +282,10 @@ async def serve(gateway: Gateway, sock: socket.socket | None, ready: Any = None)
         await server.stop()
     else:
         await draining
+    # A signal that comes now, while the process ends by itself, must not make it fail: it waits until
+    # its handler, which is the default one for a moment, ignores it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     for name in (signal.SIGTERM, signal.SIGINT):
-        # A signal that comes now, while the process ends by itself, must not make it fail.
         loop.remove_signal_handler(name)
         signal.signal(name, signal.SIG_IGN)
 

@@ -92,7 +92,7 @@ async def test_sigterm_lets_streams_end(launch, upstream):
             rest = await reply.text()
 
     assert events_of(rest)[-1] == "[DONE]"
-    assert await asyncio.wait_for(gateway.process.wait(), 10) == 0
+    assert await gateway.end() == 0
 
 
 async def test_a_second_signal_ends_streams_with_an_error(launch, upstream):
