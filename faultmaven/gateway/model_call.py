@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from faultmaven.gateway.accounting import account
 from faultmaven.gateway.answer import Answer, StreamedAnswer
+from faultmaven.gateway.attempts import first_good
 from faultmaven.gateway.body import parse_object, read_body, timeout_of
 from faultmaven.gateway.faults import Fault, fault_of
 from faultmaven.gateway.record import Record
 from faultmaven.gateway.relay import open_relay, relay_whole
 from faultmaven.gateway.translate import open_translation, translate_whole
 from faultmaven.infrastructure.llm.errors import (
-    AllProvidersFailedError,
-    ContentFilterError,
-    InvalidRequestError,
     LLMConnectionError,
     LLMError,
     LLMTimeoutError,
@@ -28,8 +27,6 @@ from faultmaven.infrastructure.llm.errors import (
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from faultmaven.gateway.app import Gateway, Visit
     from faultmaven.gateway.front import Ask, FrontEnd
     from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
@@ -38,11 +35,7 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.router.names import Plan, Target
     from faultmaven.infrastructure.llm.types import Route
 
-    Found = TypeVar("Found", "Whole", "Opened")
-
 logger = logging.getLogger("faultmaven.gateway")
-
-_BYTES_PER_TOKEN: Final = 4
 
 
 class ModelCall:
@@ -108,8 +101,8 @@ class ModelCall:
                 return await relay_whole(front, provider, ask, target.model, deadline)
             return await self._translate(provider, ask, target.model, _left_s(deadline))
 
-        provider, whole = await self._first_good(plan, deadline, record, ask_one)
-        self._account(provider, whole, record)
+        provider, whole = await first_good(self._gateway, plan, deadline, record, ask_one)
+        account(provider, whole, record)
         return Answer(200, whole.body, fields=_fields(record, whole.route))
 
     async def _translate(
@@ -126,7 +119,7 @@ class ModelCall:
                 return await open_relay(front, provider, ask, target.model, deadline)
             return await open_translation(front, provider, ask, target.model, _left_s(deadline))
 
-        provider, opened = await self._first_good(plan, deadline, record, ask_one)
+        provider, opened = await first_good(self._gateway, plan, deadline, record, ask_one)
         record.note_first()
         answer = Answer(200, b"")
         writer = StreamedAnswer(visit.request, answer, _fields(record, opened.route))
@@ -149,54 +142,9 @@ class ModelCall:
             self._break_off(failure, opened, writer, record)
         finally:
             self._gateway.streams.discard(task)
-            self._account(provider, opened, record)
+            account(provider, opened, record)
             await opened.close()
         return answer
-
-    async def _first_good(
-        self,
-        plan: Plan,
-        deadline: float | None,
-        record: Record,
-        ask_one: Callable[[BaseLLMProvider, Target], Awaitable[Found]],
-    ) -> tuple[BaseLLMProvider, Found]:
-        """Ask the targets in order until one answers.
-
-        Raises:
-            LLMError: none did, or the request itself is wrong.
-        """
-        errors: list[LLMError] = []
-        for target in plan.targets:
-            record.provider, record.model = target.provider, target.model or ""
-            record.rule = "fallback" if errors else plan.rule
-            try:
-                provider = self._gateway.get_provider(target.provider)
-                found = await ask_one(provider, target)
-            except LLMError as error:
-                errors.append(error)
-                record.attempts += len(error.attempts)
-                is_over = deadline is not None and time.monotonic() >= deadline
-                if is_over or isinstance(error, InvalidRequestError | ContentFilterError):
-                    break
-            else:
-                record.model = found.model
-                record.attempts += len(found.route.attempts) or 1
-                return provider, found
-        raise _together(errors)
-
-    def _account(self, provider: BaseLLMProvider, found: Whole | Opened, record: Record) -> None:
-        """Note tokens and money."""
-        usage = record.usage = found.usage
-        record.estimated = found.estimated
-        if usage is None:
-            return
-        record.cost_usd = provider.calculate_cost(
-            found.model,
-            usage.input_tokens or 0,
-            usage.output_tokens or 0,
-            cache_read_tokens=usage.cache_read_tokens or 0,
-            cache_write_tokens=usage.cache_write_tokens or 0,
-        )
 
     def _break_off(
         self, error: LLMError, opened: Opened, writer: StreamedAnswer, record: Record
@@ -277,18 +225,6 @@ def _left_s(deadline: float | None) -> float | None:
 
 def _late() -> LLMTimeoutError:
     return LLMTimeoutError("the request's deadline has passed", code="deadline_exceeded")
-
-
-def _together(errors: list[LLMError]) -> LLMError:
-    if len(errors) == 1:
-        return errors[0]
-    told = " ".join(f"({place}) {error.message}" for place, error in enumerate(errors, 1))
-    return AllProvidersFailedError(
-        f"All {len(errors)} providers failed: {told}",
-        attempts=tuple(attempt for error in errors for attempt in error.attempts),
-        errors=tuple(errors),
-        code="all_providers_failed",
-    )
 
 
 def _fields(record: Record, route: Route) -> str:
