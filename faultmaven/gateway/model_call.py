@@ -102,7 +102,7 @@ class ModelCall:
             return await self._translate(provider, ask, target.model, _left_s(deadline))
 
         provider, whole = await first_good(self._gateway, plan, deadline, record, ask_one)
-        account(provider, whole, record)
+        account(provider, whole, record, self._front, ask)
         return Answer(200, whole.body, fields=_fields(record, whole.route))
 
     async def _translate(
@@ -142,7 +142,7 @@ class ModelCall:
             self._break_off(failure, opened, writer, record)
         finally:
             self._gateway.streams.discard(task)
-            account(provider, opened, record)
+            account(provider, opened, record, self._front, ask)
             await opened.close()
         return answer
 

@@ -21,6 +21,7 @@ class Whole:
         route: the receipt of the tries at this provider.
         model: the provider's name for the model that was asked.
         estimated: whether the counts are our own estimate.
+        said_bytes: what the model has written; counted only where its tokens were not reported.
     """
 
     body: bytes
@@ -28,6 +29,7 @@ class Whole:
     route: Route
     model: str
     estimated: bool = False
+    said_bytes: int = 0
 
 
 class Opened(Protocol):
@@ -60,6 +62,11 @@ class Opened(Protocol):
     @property
     def usage(self) -> Usage | None:
         """The token counts as far as they are known."""
+        ...
+
+    @property
+    def said_bytes(self) -> int:
+        """What the model has written so far."""
         ...
 
     async def next(self) -> bytes:

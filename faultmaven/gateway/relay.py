@@ -6,12 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from faultmaven.gateway.opened import Whole
-from faultmaven.gateway.translate import usage_of
+from faultmaven.gateway.translate import whole_of
 from faultmaven.gateway.watch import read_json
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import LLMError, ResponseFormatError
 from faultmaven.infrastructure.llm.providers.http_service import parse_json
 from faultmaven.infrastructure.llm.wire.errors import parse_error
+from faultmaven.infrastructure.llm.wire.estimate import chunk_bytes, said_bytes
 
 if TYPE_CHECKING:
     from faultmaven.gateway.front import Ask, Encoder, FrontEnd
@@ -34,13 +35,12 @@ async def relay_whole(
     """
     forward = await _make_forward(front, provider, ask, model, deadline)
     try:
-        body, usage = _read_whole(front, provider, ask, await forward.fetch())
+        whole = _read_whole(front, provider, ask, forward, await forward.fetch())
     except LLMError as error:
         attempt = partial(_fetch, front, provider, ask, forward)
-        body, usage = await provider.retry_forward(forward, error, attempt)
-    else:
-        provider.forward_succeeded()
-    return Whole(body, usage, forward.route, forward.model)
+        return await provider.retry_forward(forward, error, attempt)
+    provider.forward_succeeded()
+    return whole
 
 
 async def open_relay(
@@ -100,6 +100,11 @@ class RelayedStream:
         """The token counts as far as the provider has told them."""
         return self._watch.usage
 
+    @property
+    def said_bytes(self) -> int:
+        """What the model has written so far."""
+        return self._watch.said_bytes
+
     async def next(self) -> bytes:
         """Wait for more; see `Opened.next`."""
         reply, watch = self._reply, self._watch
@@ -134,27 +139,29 @@ class RelayedStream:
             await self._reply.close()
 
 
-async def _fetch(
-    front: FrontEnd, provider: HTTPProvider, ask: Ask, forward: Forward
-) -> tuple[bytes, Usage | None]:
-    return _read_whole(front, provider, ask, await forward.fetch())
+async def _fetch(front: FrontEnd, provider: HTTPProvider, ask: Ask, forward: Forward) -> Whole:
+    return _read_whole(front, provider, ask, forward, await forward.fetch())
 
 
 def _read_whole(
-    front: FrontEnd, provider: HTTPProvider, ask: Ask, reply: Reply
-) -> tuple[bytes, Usage | None]:
+    front: FrontEnd, provider: HTTPProvider, ask: Ask, forward: Forward, reply: Reply
+) -> Whole:
     """Check a plain answer, and give what the client gets of it."""
     body = reply.body
     if reply.status != 200:
         _refuse(reply.status, reply, body)
     if reply.headers.get("Content-Type", "").startswith(_EVENT_STREAM):
-        return _assembled(front, provider, ask, body)
+        return _assembled(front, provider, ask, forward, body)
     try:
         data = codec.loads(body)
     except ValueError:
         data = _read_odd(body)
         body = codec.dumps(data)
-    return body, front.check_answer(data)
+    usage = front.check_answer(data)
+    whole = Whole(body, usage, forward.route, forward.model)
+    if usage is None or not usage.output_tokens:
+        whole.said_bytes = said_bytes(data)
+    return whole
 
 
 def _read_odd(body: bytes) -> Any:
@@ -170,11 +177,10 @@ def _read_odd(body: bytes) -> Any:
 
 
 def _assembled(
-    front: FrontEnd, provider: HTTPProvider, ask: Ask, body: bytes
-) -> tuple[bytes, Usage | None]:
+    front: FrontEnd, provider: HTTPProvider, ask: Ask, forward: Forward, body: bytes
+) -> Whole:
     """Turn a stream that was not asked for into the answer that it amounts to."""
-    response = provider.read_stream(body)
-    return front.write_answer(response, ask), usage_of(response)[0]
+    return whole_of(front, ask, provider.read_stream(body), forward.route, forward.model)
 
 
 async def _open(
@@ -223,7 +229,7 @@ def _as_stream(
     chunk = provider.read_whole(body)
     encoder = front.make_encoder(ask, chunk.model or forward.model)
     watch = front.make_watch(ask, finish_optional=True)
-    watch.done, watch.usage = True, chunk.usage
+    watch.done, watch.usage, watch.said_bytes = True, chunk.usage, chunk_bytes(chunk)
     return RelayedStream(None, watch, encoder.encode(chunk) + encoder.end(), forward)
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from faultmaven.gateway.opened import Whole
 from faultmaven.infrastructure.llm.errors import LLMError
 from faultmaven.infrastructure.llm.types import Attempt, LLMChunk, Route, Usage
+from faultmaven.infrastructure.llm.wire.estimate import chunk_bytes, text_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from faultmaven.gateway.front import Ask, Encoder, FrontEnd
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
-    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
+    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse, ToolCall
 
 
 async def translate_whole(
@@ -33,8 +34,7 @@ async def translate_whole(
     response = await provider.complete(request)
     asked = provider.get_effective_model(model)
     route = response.route or _one_try(provider, asked)
-    usage, estimated = usage_of(response)
-    return Whole(front.write_answer(response, ask), usage, route, asked, estimated)
+    return whole_of(front, ask, response, route, asked)
 
 
 async def open_translation(
@@ -79,6 +79,7 @@ class TranslatedStream:
         self.error: LLMError | None = None
         self.estimated = False
         self.is_over = False
+        self.said_bytes = 0
         self._usage: Usage | None = None
         self.first = self._write(first)
 
@@ -108,23 +109,34 @@ class TranslatedStream:
         if chunk is None:
             self.is_over = True
             return self.encoder.end()
+        self.said_bytes += chunk_bytes(chunk)
         if chunk.usage is not None:
             self._usage = chunk.usage
         return self.encoder.encode(chunk)
 
 
-def usage_of(response: LLMResponse) -> tuple[Usage | None, bool]:
-    """Give a response's token counts, and whether they are an estimate."""
-    if response.input_tokens is None and response.output_tokens is None:
-        return response.estimated_usage, response.estimated_usage is not None
-    counts = Usage(
+def whole_of(front: FrontEnd, ask: Ask, response: LLMResponse, route: Route, model: str) -> Whole:
+    """Write a response in the client's API; its token counts are what the provider has told."""
+    usage = Usage(
         response.input_tokens,
         response.output_tokens,
         response.cache_read_tokens,
         response.cache_write_tokens,
         response.reasoning_tokens,
+        response.cost_usd if response.cost_status == "actual" else None,
     )
-    return counts, response.usage_source == "estimated"
+    whole = Whole(b"", usage, route, model, response.usage_source == "estimated")
+    if not response.output_tokens:
+        said = (response.content, response.reasoning, *map(_arguments, response.tool_calls))
+        whole.said_bytes = sum(map(text_bytes, said))
+    if whole.estimated:
+        whole.usage = response.estimated_usage or usage
+    whole.body = front.write_answer(response, ask)
+    return whole
+
+
+def _arguments(call: ToolCall) -> str:
+    return call.arguments_raw
 
 
 def _request(

@@ -41,6 +41,7 @@ class StreamWatch(ABC):
         finish_reason: the provider's word for why the answer ended, None before.
         usage: the token counts, None while nothing was said of them.
         events: all events so far.
+        said_bytes: what the model has written so far.
     """
 
     def __init__(self) -> None:
@@ -50,6 +51,7 @@ class StreamWatch(ABC):
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self.events = 0
+        self.said_bytes = 0
         self._tail = b""
         self._decoder: SSEDecoder | None = None
 

@@ -15,6 +15,7 @@ from faultmaven.infrastructure.llm.wire.anthropic_encoder import StreamEncoder, 
 from faultmaven.infrastructure.llm.wire.anthropic_front import request_from_wire
 from faultmaven.infrastructure.llm.wire.anthropic_messages import usage_from_wire
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
+from faultmaven.infrastructure.llm.wire.estimate import said_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,12 +149,23 @@ class MessagesWatch(NamedWatch):
         self._counts: dict[str, Any] = {}
 
     def _note(self, packets: list[dict[str, Any]]) -> bool:
-        telling = [p for p in packets if p["type"] != "content_block_delta"]
+        telling, said = [], 0
+        for packet in packets:
+            if packet["type"] != "content_block_delta":
+                telling.append(packet)
+                continue
+            delta = packet.get("delta")
+            text = delta.get("text") if type(delta) is dict else None
+            if type(text) is str and text.isascii():
+                said += len(text)
+            else:
+                said += said_bytes(delta)
         if any(p["type"] in ("error", "message_stop") for p in telling):
             return False
         self.begun = self.begun or len(telling) < len(packets)
         for packet in telling:
             self._note_one(packet)
+        self.said_bytes += said
         return True
 
     def _note_one(self, packet: dict[str, Any]) -> None:
@@ -161,6 +173,7 @@ class MessagesWatch(NamedWatch):
         if kind == "message_start":
             counts = packet["message"].get("usage") or {}
             self._counts.update({n: v for n, v in counts.items() if n != "output_tokens"})
+            self.usage = usage_from_wire(self._counts)
         elif kind == "message_delta":
             self._counts.update(packet.get("usage") or {})
             self.usage = usage_from_wire(self._counts)
@@ -177,6 +190,7 @@ class MessagesWatch(NamedWatch):
                 msg = "a delta of the stream is not an object"
                 raise ResponseFormatError(msg, code="wrong_type")
             self.begun = True
+            self.said_bytes += said_bytes(packet["delta"])
         elif kind == "message_stop":
             self.done = self.finish_reason is not None or self.begun
         else:

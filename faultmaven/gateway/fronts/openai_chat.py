@@ -12,6 +12,7 @@ from faultmaven.gateway.watch import StreamWatch, data_event
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
+from faultmaven.infrastructure.llm.wire.estimate import said_bytes
 from faultmaven.infrastructure.llm.wire.openai_chat import (
     is_error_object,
     usage_from_wire,
@@ -198,7 +199,7 @@ class ChatWatch(StreamWatch):
 
         None means that there is something that must be looked at one by one.
         """
-        reason, begun, usage = None, self.begun, None
+        reason, begun, usage, said = None, self.begun, None, 0
         kept_back: set[int] = set()
         for place, packet in enumerate(packets):
             if "error" in packet:
@@ -212,12 +213,17 @@ class ChatWatch(StreamWatch):
                 if content is not None and content.__class__ is not str:
                     return None
                 begun = begun or _has_content(delta)
+                if content and content.isascii():
+                    said += len(content)
+                elif delta:
+                    said += said_bytes(delta)
             elif packet.get("usage") and not self._include_usage:
                 kept_back.add(place)
             usage = packet.get("usage") or usage
         if reason:
             self._finish_seen, self.finish_reason = True, reason
         self.begun = begun
+        self.said_bytes += said
         if usage is not None:
             self.usage = usage_from_wire(usage) or self.usage
         return kept_back
@@ -244,6 +250,7 @@ class ChatWatch(StreamWatch):
             self._finish_seen = True
             self.finish_reason = str(reason)
         self.begun = self.begun or _has_content(delta)
+        self.said_bytes += said_bytes(delta)
         return data_event(event, packet)
 
     def _is_end(self, event: ServerSentEvent) -> bool:

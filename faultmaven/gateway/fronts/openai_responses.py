@@ -13,6 +13,7 @@ from faultmaven.gateway.watch import StreamWatch, data_event
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
+from faultmaven.infrastructure.llm.wire.estimate import text_bytes
 from faultmaven.infrastructure.llm.wire.openai_responses import raise_failure, usage_from_wire
 from faultmaven.infrastructure.llm.wire.openai_responses_encoder import (
     ResponsesStreamEncoder,
@@ -133,6 +134,7 @@ class ResponsesWatch(NamedWatch):
         if not kinds.isdisjoint(_LAST) or "error" in kinds or "response.failed" in kinds:
             return False
         self.begun = self.begun or not kinds.isdisjoint(_CONTENT)
+        self.said_bytes += sum(map(_delta_bytes, packets))
         return True
 
     def _read_event(self, event: ServerSentEvent, packet: dict[str, Any]) -> bytes:
@@ -148,6 +150,7 @@ class ResponsesWatch(NamedWatch):
             self.begun = self.begun or bool(response.get("output"))
             self.done = True
         self.begun = self.begun or kind in _CONTENT
+        self.said_bytes += _delta_bytes(packet)
         return data_event(event, packet, named=True)
 
     def _is_end(self, event: ServerSentEvent) -> bool:
@@ -155,3 +158,9 @@ class ResponsesWatch(NamedWatch):
 
     def _close(self) -> bool:
         return self.done
+
+
+def _delta_bytes(packet: dict[str, Any]) -> int:
+    """Give the bytes of a piece; the whole that follows the pieces counts nothing more."""
+    delta = packet.get("delta")
+    return text_bytes(delta) if type(delta) is str else 0

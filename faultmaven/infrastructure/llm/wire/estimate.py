@@ -5,19 +5,27 @@ English text is about four bytes of UTF-8 to a token; code has fewer, and so hav
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.types import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
+    from faultmaven.infrastructure.llm.types import LLMChunk, LLMRequest, LLMResponse
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
 # What an image or a file costs depends on its size in pixels, which is not looked at.
 TOKENS_PER_ATTACHMENT = 800
+
+# What a model has written stands under these names in every API's answers and in pieces of them.
+_SAID: Final = frozenset(
+    {"arguments", "content", "partial_json", "reasoning_content", "refusal", "text", "thinking"}
+)
+# These repeat what stands elsewhere, or were never written by the model.
+_UNSAID: Final = frozenset({"annotations", "logprobs", "reasoning_details", "signature", "usage"})
 
 # A prompt of fewer bytes says more of the chat template than of the tokenizer.
 _LEAST_SAMPLE_BYTES = 2000
@@ -94,7 +102,49 @@ def has_attachments(request: LLMRequest) -> bool:
 
 def estimate_tokens(texts: Iterable[str]) -> int:
     """Estimate the tokens of some texts together."""
-    return -(-sum(len(text.encode("utf-8", "replace")) for text in texts) // BYTES_PER_TOKEN)
+    return tokens_of_bytes(sum(map(text_bytes, texts)))
+
+
+def tokens_of_bytes(size: int) -> int:
+    """Estimate the tokens of so many bytes of text."""
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def text_bytes(text: str) -> int:
+    """Give the bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def chunk_bytes(chunk: LLMChunk) -> int:
+    """Give the bytes that a model has written in one piece of a stream."""
+    size = text_bytes(chunk.text) if chunk.text else 0
+    if chunk.reasoning:
+        size += text_bytes(chunk.reasoning)
+    for call in chunk.tool_calls or ():
+        size += said_bytes(call)
+    return size
+
+
+def said_bytes(value: Any) -> int:
+    """Give the bytes that a model has written in an answer of any API, or in a piece of one.
+
+    Whatever has an unexpected type counts nothing.
+    """
+    if type(value) is list:
+        # Vectors are long, and no words.
+        return sum(map(said_bytes, value)) if value and type(value[0]) is dict else 0
+    if type(value) is not dict:
+        return 0
+    size = 0
+    for name, inner in value.items():
+        if type(inner) is str:
+            if name in _SAID or (name == "reasoning" and "reasoning_content" not in value):
+                size += text_bytes(inner)
+        elif name == "input" and type(inner) is dict:
+            size += len(codec.dumps(inner))  # a tool's arguments, as Anthropic writes them
+        elif name not in _UNSAID:
+            size += said_bytes(inner)
+    return size
 
 
 def _content_tokens(content: Any) -> int:
