@@ -1,4 +1,4 @@
-"""`python -m benchmarks sdk|gateway`: tables on the standard output, `--json FILE` for programs."""
+"""`python -m benchmarks sdk|gateway|crowd`: tables on the standard output, `--json FILE` for programs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from importlib.util import find_spec
 KINDS = {
     "sdk": "imports, the first answer, and the CPU of a call and of a streamed chunk",
     "gateway": "the gateway beside a bare relay",
+    "crowd": "the gateway under a thousand streams, and over a hundred thousand requests",
 }
 
 

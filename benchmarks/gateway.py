@@ -7,36 +7,43 @@ what /proc says of the server's process, so that this needs Linux.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import re
-import subprocess
 import sys
-import tempfile
 import time
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from benchmarks.mock import TEXT, WORD, mock_upstream
+from benchmarks.load import Ask, ask_all
+from benchmarks.mock import mock_upstream
 from benchmarks.report import Report, Section
+from benchmarks.servers import Server, gateway, gateway_with_ledger, relay
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-FLOOR = "bare aiohttp relay"
-KEY = "gk-benchmark-0123456789"
-ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 16
-_TICKS = os.sysconf("SC_CLK_TCK")
+FLOOR: Final = "bare aiohttp relay"
+WIDTH: Final = 16
+# A paced stream's chunks, in milliseconds: what the output of a model looks like.
+PACE_MS: Final = 20
+CHAT: Final = Ask("/v1/chat/completions", "openai/mock")
+MESSAGES: Final = Ask("/v1/messages", "anthropic/mock")
 
 
-class Server(NamedTuple):
-    """A server under measurement."""
+class Subject(NamedTuple):
+    """Something that is measured: a server, and what it is asked for."""
 
-    pid: int
-    port: int
+    serve: Callable[[str], AbstractContextManager[Server]]
+    ask: Ask
+
+
+SUBJECTS: Final = {
+    FLOOR: Subject(relay, CHAT),
+    "OpenAI to OpenAI": Subject(gateway, CHAT),
+    "the same, ledger on": Subject(gateway_with_ledger, CHAT),
+    "Anthropic to Anthropic": Subject(gateway, MESSAGES),
+    "OpenAI to Anthropic": Subject(gateway, CHAT._replace(model="anthropic/mock")),
+    "Anthropic to OpenAI": Subject(gateway, MESSAGES._replace(model="openai/mock")),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calls", type=int, default=4000, help="requests of a round")
     parser.add_argument("--streams", type=int, default=200, help="streams of a round")
     parser.add_argument("--chunks", type=int, default=200, help="chunks of a stream")
+    parser.add_argument("--paced", type=int, default=32, help="streams at a model's pace")
+    parser.add_argument("--only", default="", help="ways, separated by commas, beside the floor")
+
+
+def chosen(only: str) -> dict[str, Subject]:
+    """Give the floor and what was asked for; everything for ""."""
+    names = {FLOOR, *only.split(",")} if only else set(SUBJECTS)
+    return {name: subject for name, subject in SUBJECTS.items() if name in names}
 
 
 def run(options: argparse.Namespace) -> Report:
@@ -51,145 +66,46 @@ def run(options: argparse.Namespace) -> Report:
     sections = [
         Section("Start to the first answer", "ms", FLOOR),
         Section(f"CPU of a request, {WIDTH} connections", "µs", FLOOR),
-        Section("CPU of a streamed chunk", "µs", FLOOR),
+        Section("CPU of a chunk, streams as fast as they go", "µs", FLOOR),
+        Section(f"CPU of a chunk, one every {PACE_MS} ms in {options.paced} streams", "µs", FLOOR),
         Section("Memory after that", "MB", FLOOR),
     ]
+    subjects = list(chosen(options.only).items())
     with mock_upstream(options.chunks) as upstream:
         for number in range(options.rounds):
-            subjects = list(SUBJECTS.items())
-            for name, start in subjects[number % 2 :] + subjects[: number % 2]:
-                figures = _round(start, upstream, options)
+            turn = number % len(subjects)
+            for name, subject in subjects[turn:] + subjects[:turn]:
+                figures = _round(subject, upstream, options)
                 for section, figure in zip(sections, figures, strict=True):
                     section.add(name, figure)
             sys.stderr.write(f"round {number + 1} of {options.rounds}\n")
     return Report(sections)
 
 
-def _round(
-    start: Callable[[str], Iterator[Server]], upstream: str, options: argparse.Namespace
-) -> list[float]:
+def _round(subject: Subject, upstream: str, options: argparse.Namespace) -> list[float]:
+    serve, ask = subject
+    streamed = ask._replace(chunks=options.chunks)
     started = time.perf_counter()
-    with contextmanager(start)(upstream) as server:
-        asyncio.run(_load(server.port, 1, 1, stream=False, chunks=0))
+    with serve(upstream) as server:
+        asyncio.run(ask_all(server.port, ask, width=1, count=1))
         first_ms = (time.perf_counter() - started) * 1000
-        asyncio.run(_load(server.port, WIDTH, 10 * WIDTH, stream=False, chunks=0))
-        plain = _cpu_us(server, options.calls, stream=False, chunks=0)
-        streamed = _cpu_us(server, options.streams, stream=True, chunks=options.chunks)
-        return [
-            first_ms,
-            plain / options.calls,
-            streamed / (options.streams * options.chunks),
-            _memory_mb(server.pid),
-        ]
+        asyncio.run(ask_all(server.port, ask, width=WIDTH, count=10 * WIDTH))
+        plain_us = _cpu_us(server, ask, WIDTH, options.calls)
+        burst_us = _cpu_us(server, streamed, WIDTH, options.streams)
+        memory_mb = server.memory_mb()
+    with serve(upstream.replace("/v1", f"/pace/{PACE_MS}/v1")) as server:
+        asyncio.run(ask_all(server.port, ask, width=WIDTH, count=WIDTH))
+        paced_us = _cpu_us(server, streamed, options.paced, options.paced)
+    return [
+        first_ms,
+        plain_us / options.calls,
+        burst_us / (options.streams * options.chunks),
+        paced_us / (options.paced * options.chunks),
+        memory_mb,
+    ]
 
 
-def _cpu_us(server: Server, count: int, *, stream: bool, chunks: int) -> float:
-    before = _cpu_s(server.pid)
-    asyncio.run(_load(server.port, WIDTH, count, stream=stream, chunks=chunks))
-    return (_cpu_s(server.pid) - before) * 1e6
-
-
-async def _load(port: int, width: int, count: int, *, stream: bool, chunks: int) -> None:
-    left = iter(range(count))
-    await asyncio.gather(*(_client(port, left, stream, chunks) for _ in range(width)))
-
-
-async def _client(port: int, left: Iterator[int], stream: bool, chunks: int) -> None:
-    """Send requests over one connection, and check every answer.
-
-    Raises:
-        RuntimeError: an answer is wrong: a figure that was not checked counts for nothing.
-    """
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    request = _request(stream)
-    for _ in left:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-        body = (
-            await reader.readexactly(int(found[1]))
-            if found
-            else await reader.readuntil(b"\r\n0\r\n\r\n")
-        )
-        is_right = (
-            body.count(WORD.encode()) == chunks and b"[DONE]" in body
-            if stream
-            else TEXT.encode() in body
-        )
-        if not is_right:
-            msg = f"a wrong answer: {head!r} {body[:300]!r}"
-            raise RuntimeError(msg)
-    writer.close()
-    await writer.wait_closed()
-
-
-def _request(stream: bool) -> bytes:
-    fields = {
-        "model": "openai/mock",
-        "messages": [
-            {"role": "system", "content": "You are terse."},
-            {"role": "user", "content": "How does the registry choose a provider? " * 6},
-        ],
-        "max_tokens": 256,
-        "temperature": 0.7,
-    }
-    body = json.dumps({**fields, "stream": True} if stream else fields).encode()
-    head = (
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: benchmark\r\n"
-        f"Content-Type: application/json\r\nAuthorization: Bearer {KEY}\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-def _relay(upstream: str) -> Iterator[Server]:
-    command = [sys.executable, "-m", "benchmarks.gateway_relay", upstream]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield Server(process.pid, int(process.stdout.readline()))
-        process.stdin.close()
-
-
-def _gateway(upstream: str) -> Iterator[Server]:
-    variables = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "FAULTMAVEN_GATEWAY_KEYS": KEY,
-        "CHAT_PROVIDER": "openai",
-        "OPENAI_API_KEY": "sk-benchmark",
-        "OPENAI_API_BASE": upstream,
-    }
-    command = [sys.executable, "-m", "faultmaven", "serve", "--port", "0"]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(
-            command, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True
-        ) as process,
-    ):
-        assert process.stderr is not None
-        found = None
-        while found is None:
-            line = process.stderr.readline()
-            if not line:
-                msg = "the gateway did not start"
-                raise RuntimeError(msg)
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-        yield Server(process.pid, int(found[1]))
-        process.terminate()
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _memory_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    found = re.search(r"VmRSS:\s+(\d+)", status)
-    return int(found[1]) / 1024 if found else 0.0
-
-
-SUBJECTS = {FLOOR: _relay, "faultmaven serve": _gateway}
+def _cpu_us(server: Server, ask: Ask, width: int, count: int) -> float:
+    before = server.cpu_s()
+    asyncio.run(ask_all(server.port, ask, width=width, count=count))
+    return (server.cpu_s() - before) * 1e6

@@ -36,9 +36,9 @@ class Section:
         self.figures.setdefault(subject, []).append(figure)
 
     def ratios(self, subject: str) -> list[float]:
-        """Give a subject's ratio to the floor within each round."""
+        """Give a subject's ratio to the floor within each round; 0 where the floor is 0."""
         pairs = zip(self.figures[subject], self.figures[self.floor], strict=True)
-        return [figure / floor for figure, floor in pairs]
+        return [figure / floor if floor else 0.0 for figure, floor in pairs]
 
     def lines(self) -> Iterable[str]:
         """Give the table's lines."""

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.mock import mock_upstream
 from benchmarks.report import Section
 
@@ -29,6 +31,32 @@ def test_sdk_benchmark_gives_a_table_and_json(root: Path, tmp_path: Path) -> Non
     assert "CPU of a streamed chunk" in run.stdout
     sections = json.loads(figures.read_text())["sections"]
     assert all(section["subjects"][section["floor"]]["ratio"] == 1 for section in sections)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the CPU of another process is read in /proc")
+@pytest.mark.parametrize(
+    ("kind", "size", "told"),
+    [
+        (
+            "gateway",
+            ["--calls", "16", "--streams", "2", "--chunks", "3", "--paced", "2"],
+            "ledger",
+        ),
+        ("crowd", ["--streams", "20", "--chunks", "2", "--requests", "32"], "streams at once"),
+    ],
+)
+def test_gateway_benchmarks_check_every_answer(
+    root: Path, kind: str, size: list[str], told: str
+) -> None:
+    command = [sys.executable, "-m", "benchmarks", kind, "--rounds", "1", "--chunks", "2", *size]
+
+    run = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert told in run.stdout
+    assert "Anthropic to OpenAI" in run.stdout
 
 
 def test_worker_fails_without_an_answer(root: Path) -> None:

@@ -38,7 +38,7 @@ class TransportPolicy:
 
     connect_timeout_s: float = 5.0
     keepalive_s: float = 15.0
-    max_connections: int = 256
+    max_connections: int = 1024
     max_response_bytes: int = 16 * 1024 * 1024
     max_error_bytes: int = 256 * 1024
     error_body_timeout_s: float = 2.0
