@@ -130,6 +130,7 @@ _UPSTREAM: Final[tuple[type[llm.LLMError], int, Kind, str]] = (
 
 # Codes of ours that say more than the class does.
 _OWN_CODES: Final = {
+    "answer_cut_off": "upstream_protocol_error",
     "no_embeddings": "no_embeddings",
     "response_too_large": "response_too_large",
     "stream_incomplete": "stream_incomplete",

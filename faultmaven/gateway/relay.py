@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from faultmaven.gateway.opened import Whole
 from faultmaven.gateway.translate import whole_of
-from faultmaven.gateway.watch import read_json
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import LLMError, ResponseFormatError
 from faultmaven.infrastructure.llm.providers.http_service import parse_json
@@ -155,25 +154,13 @@ def _read_whole(
     try:
         data = codec.loads(body)
     except ValueError:
-        data = _read_odd(body)
+        data = parse_json(body)  # it may begin with a mark, or hold half a surrogate pair
         body = codec.dumps(data)
     usage = front.check_answer(data)
     whole = Whole(body, usage, forward.route, forward.model)
     if usage is None or not usage.output_tokens:
         whole.said_bytes = said_bytes(data)
     return whole
-
-
-def _read_odd(body: bytes) -> Any:
-    """Read a body that begins with a byte order mark or holds half a surrogate pair.
-
-    Raises:
-        ResponseFormatError: it is not JSON.
-    """
-    try:
-        return read_json(body.removeprefix(b"\xef\xbb\xbf"))
-    except (ValueError, RecursionError):
-        return parse_json(body)  # says what is wrong
 
 
 def _assembled(
@@ -234,5 +221,8 @@ def _as_stream(
 
 
 def _refuse(status: int, reply: Reply | StreamReply, body: bytes) -> None:
-    if status >= 300 or not body:
-        raise parse_error(status if status >= 300 else 502, reply.headers, body)
+    if status >= 300:
+        raise parse_error(status, reply.headers, body)
+    if not body:
+        msg = "the answer has no body"
+        raise ResponseFormatError(msg, status=status, code="empty_response")

@@ -8,7 +8,6 @@ there should be none, several data lines, broken UTF-8) is decoded by the book a
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
@@ -178,7 +177,7 @@ class StreamWatch(ABC):
         if self._is_end(event):
             self._finish_at_mark()
             return self._ending() if self.done else b""
-        packet = read_json(event.data)
+        packet = codec.loads_mended(event.data)
         if type(packet) is not dict:
             msg = "an event of the stream is not a JSON object"
             raise ResponseFormatError(msg, code="not_an_object")
@@ -189,28 +188,6 @@ class StreamWatch(ABC):
             self.error = StreamInterruptedError(
                 "the stream ended without a finish reason", code="stream_incomplete"
             )
-
-
-def read_json(data: bytes) -> Any:
-    """Parse JSON; half a surrogate pair, which JSON can write and UTF-8 cannot, becomes U+FFFD.
-
-    Raises:
-        ValueError: it is not JSON.
-    """
-    try:
-        return codec.loads(data)
-    except ValueError:
-        if b"\\ud" not in data.lower():
-            raise
-    value = json.loads(data, parse_constant=_refuse)
-    text = json.dumps(value, ensure_ascii=False)
-    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return codec.loads(whole.encode())
-
-
-def _refuse(name: str) -> None:
-    msg = f"{name} is not JSON"
-    raise ValueError(msg)
 
 
 def data_event(event: ServerSentEvent, packet: dict[str, Any], *, named: bool = False) -> bytes:

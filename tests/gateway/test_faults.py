@@ -22,7 +22,7 @@ BEFORE = {
     "big-int": (502, "upstream_protocol_error"),
     "cl-and-te": (502, "upstream_protocol_error"),
     "close-before-headers": (502, "upstream_unreachable"),
-    "close-mid-headers": (502, "upstream_unreachable"),
+    "close-mid-headers": (502, "upstream_protocol_error"),
     "context-length": (400, "context_length_exceeded"),
     "deep-json:2000": (502, "upstream_protocol_error"),
     "error-first": (502, "upstream_error"),

@@ -28,13 +28,20 @@ if TYPE_CHECKING:
     from faultmaven.gateway.lean.pool import LeanPool
 
 # More than this waits in the kernel, and at the provider, until the client has taken it.
-HIGH_WATER_BYTES: Final = 64 * 1024
+HIGH_WATER_BYTES: Final = 32 * 1024
+# What is taken from the kernel at once; the loops' own 256 KiB would be too much for each stream.
+READ_BYTES: Final = 64 * 1024
 
 _CLOSED: Final = failure.CLOSED
 _RESET: Final = failure.Failure(
     LLMConnectionError,
     "connection_reset",
     "the connection was reset before the answer was whole; try again",
+)
+_CUT_OFF: Final = failure.Failure(
+    LLMConnectionError,
+    "answer_cut_off",
+    "the connection ended in the midst of the answer; try again",
 )
 _PROTOCOL: Final = failure.Failure(
     ResponseFormatError,
@@ -48,7 +55,7 @@ _ENCODING: Final = failure.Failure(
 )
 
 
-class LeanConnection(asyncio.Protocol):
+class LeanConnection(asyncio.BufferedProtocol):
     """A connection, and the response that it is receiving.
 
     It is a watch of the pool's watchdog: `expires_at` bounds the present wait.
@@ -198,8 +205,14 @@ class LeanConnection(asyncio.Protocol):
         """Take the transport."""
         self.transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Give room for bytes: the pool's, for they are taken out of it at once."""
+        del sizehint
+        return self._pool.room
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes."""
+        data = self._pool.room[:nbytes].tobytes()
         if not self._active or self.is_complete:
             # Nobody asked: whatever this is, it must not be taken for the next answer.
             self.abort()
@@ -233,6 +246,8 @@ class LeanConnection(asyncio.Protocol):
         if not self.is_complete and self._error is None:
             if head is not None and exc is None and head.length is None and not head.is_chunked:
                 self._complete()
+            elif self.has_answered:
+                self._fail(_CUT_OFF)
             else:
                 self._fail(_CLOSED if exc is None else _RESET)
         self._progress()

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from faultmaven.gateway.lean.connection import LeanConnection
+from faultmaven.gateway.lean.connection import READ_BYTES, LeanConnection
 from faultmaven.infrastructure.llm.errors import LLMConnectionError, LLMError, LLMTimeoutError
 from faultmaven.infrastructure.llm.http import failure
 from faultmaven.infrastructure.llm.http.watchdog import Watchdog
@@ -56,6 +56,7 @@ class LeanPool:
 
     Attributes:
         watchdog: one timer for all waits.
+        room: where bytes arrive; used by one connection at a time.
     """
 
     def __init__(self, provider: str, policy: TransportPolicy) -> None:
@@ -63,6 +64,7 @@ class LeanPool:
         self.provider = provider
         self.policy = policy
         self.watchdog = Watchdog(self.loop)
+        self.room = memoryview(bytearray(READ_BYTES))
         self._idle: dict[Origin, list[LeanConnection]] = {}
         self._origins: dict[LeanConnection, Origin] = {}
         self._queue: deque[asyncio.Future[None]] = deque()

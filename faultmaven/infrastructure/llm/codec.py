@@ -63,7 +63,38 @@ def _orjson_dumps(value: Any) -> bytes:
         return _stdlib_dumps(value)
 
 
+def _stdlib_loads_mended(data: bytes | str) -> Any:
+    """Parse a document that others wrote: half a surrogate pair in a string becomes U+FFFD.
+
+    JSON can write one as an escape, and UTF-8, which we write, has none.
+
+    Raises:
+        ValueError: it is not strict JSON, not UTF-8, or nested too deep.
+    """
+    value = _stdlib_loads(data)
+    if not _has_surrogate(data):
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return _stdlib_loads(whole)
+
+
+def _orjson_loads_mended(data: bytes | str) -> Any:
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        if not _has_surrogate(data):
+            raise
+        return _stdlib_loads_mended(data)
+
+
+def _has_surrogate(data: bytes | str) -> bool:
+    mark: Any = "\\ud" if isinstance(data, str) else b"\\ud"
+    return mark in data.lower()
+
+
 _HAS_ORJSON: bool = orjson is not None
 
 loads = orjson.loads if _HAS_ORJSON else _stdlib_loads
+loads_mended = _orjson_loads_mended if _HAS_ORJSON else _stdlib_loads_mended
 dumps = _orjson_dumps if _HAS_ORJSON else _stdlib_dumps

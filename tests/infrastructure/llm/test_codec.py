@@ -11,6 +11,7 @@ from faultmaven.infrastructure.llm import codec
 
 orjson = pytest.importorskip("orjson")
 
+MENDING = [codec._orjson_loads_mended, codec._stdlib_loads_mended]
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -50,3 +51,28 @@ def test_what_is_no_json_is_refused(loads: Any, text: bytes) -> None:
 def test_what_has_no_json_form_is_refused(dumps: Any, value: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         dumps(value)
+
+
+@pytest.mark.parametrize("make", [str, str.encode], ids=["text", "bytes"])
+@pytest.mark.parametrize("loads", MENDING, ids=["orjson", "stdlib"])
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('{"a":"x\\ud83d y"}', {"a": "x\ufffd y"}),
+        ('["\\uDE00", 1]', ["\ufffd", 1]),
+        ('["\\ud83d\\ude00"]', ["\U0001f600"]),
+        ('["\\\\ud83d"]', ["\\ud83d"]),
+    ],
+)
+def test_half_surrogates_of_others_become_replacement_characters(written, read, loads, make):
+    value = loads(make(written))
+
+    assert value == read
+    assert codec.dumps(value)
+
+
+@pytest.mark.parametrize("loads", MENDING, ids=["orjson", "stdlib"])
+@pytest.mark.parametrize("written", [b'{"a":"\\ud83d', b"NaN", b'["\\ud800", NaN]', b"\xff"])
+def test_mending_is_no_licence(written, loads):
+    with pytest.raises(ValueError, match=r"line|NaN|utf-8"):
+        loads(written)

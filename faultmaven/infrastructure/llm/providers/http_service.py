@@ -126,10 +126,10 @@ class HTTPService(BaseLLMProvider):
                 await self._check_key_by_asking()
             else:
                 await self._fetch_model_ids(KEY_CHECK_TIMEOUT_S)
-        except ResponseFormatError:
-            return KeyCheck(ok=True)  # it answered, if badly: the key was accepted
         except LLMError as error:
-            return KeyCheck(ok=False, reason=error.message)
+            # A list in an unknown shape is an answer, too: the key was accepted.
+            if error.code != "no_models":
+                return KeyCheck(ok=False, reason=error.message)
         return KeyCheck(ok=True)
 
     async def get_available_models(self) -> list[str]:
@@ -328,7 +328,7 @@ def parse_json(body: bytes) -> Any:
         msg = "the answer has no body"
         raise ResponseFormatError(msg, code="empty_response")
     try:
-        return codec.loads(body.removeprefix(b"\xef\xbb\xbf"))
+        return codec.loads_mended(body.removeprefix(b"\xef\xbb\xbf"))
     except ValueError as exc:
         what = "HTML" if body.lstrip()[:1] == b"<" else "not valid JSON"
         msg = f"the answer is {what}"

@@ -53,6 +53,9 @@ class OpenedStream:
         if self._reader is not None and self._reader.error is not None:
             error = self._reader.error
             if isinstance(error, StreamInterruptedError):
+                if not self._reader.events:
+                    msg = "the answer is no stream of events"
+                    raise ResponseFormatError(msg, code="empty_response") from error
                 error.retryable = True
             raise error
         if _is_hollow(self._first):

@@ -93,7 +93,7 @@ class AnthropicStreamReader:
             rest: ServerSentEvent | None = self._decoder.finish()
             if rest is None:
                 return
-            codec.loads(rest.data)
+            codec.loads_mended(rest.data)
         except StreamDecodeError as exc:
             self.error = ResponseFormatError(str(exc), code=exc.code)
             return
@@ -107,7 +107,7 @@ class AnthropicStreamReader:
     def _read(self, data: bytes, chunks: list[LLMChunk]) -> None:
         """Read one event; most are deltas of text."""
         try:
-            event = codec.loads(data)
+            event = codec.loads_mended(data)
         except ValueError:
             if data == b"[DONE]":
                 self._end_by_word(chunks)

@@ -63,7 +63,7 @@ class InvokeStreamReader(StreamReader[EventStreamFrame]):
         if (error := error_from_frame(event)) is not None:
             raise error
         piece = _piece_of(event)
-        body = as_object(codec.loads(piece), "piece")
+        body = as_object(codec.loads_mended(piece), "piece")
         if "type" in body:
             yield from self._read_anthropic(piece)
         elif kinds := [
@@ -100,7 +100,7 @@ class InvokeStreamReader(StreamReader[EventStreamFrame]):
 
 
 def _piece_of(frame: EventStreamFrame) -> bytes:
-    body = as_object(codec.loads(frame.payload), "frame")
+    body = as_object(codec.loads_mended(frame.payload), "frame")
     encoded = body.get("bytes")
     try:
         return base64.b64decode(encoded or "", validate=True)

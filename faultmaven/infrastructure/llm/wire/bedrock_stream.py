@@ -49,7 +49,7 @@ def error_from_frame(frame: EventStreamFrame) -> LLMError | None:
         return None
     name = str(frame.headers.get(":exception-type") or frame.headers.get(":error-code") or kind)
     try:
-        body = codec.loads(frame.payload)
+        body = codec.loads_mended(frame.payload)
     except ValueError:
         body = None
     if not isinstance(body, dict) or not body.get("message"):
@@ -158,7 +158,7 @@ class ConverseStreamReader(StreamReader[EventStreamFrame]):
     def _read(self, event: EventStreamFrame) -> Iterator[LLMChunk]:
         if (error := error_from_frame(event)) is not None:
             raise error
-        body = as_object(codec.loads(event.payload), "event")
+        body = as_object(codec.loads_mended(event.payload), "event")
         yield from self._events.read(str(event.headers.get(":event-type")), body)
         if self._events.is_complete:
             self.done = True

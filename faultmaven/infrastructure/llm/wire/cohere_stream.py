@@ -57,7 +57,7 @@ class CohereStreamReader(StreamReader[ServerSentEvent]):
     def _read(self, event: ServerSentEvent) -> Iterator[LLMChunk]:
         if event.data == b"[DONE]":
             return
-        body = as_object(codec.loads(event.data), "event")
+        body = as_object(codec.loads_mended(event.data), "event")
         kind = str(body.get("type") or event.event)
         if kind == "error" or (kind == "message" and (body.get("message") or body.get("error"))):
             raise parse_error_object(body)
@@ -125,7 +125,7 @@ class CohereV1StreamReader(StreamReader[bytes]):
 
     @override
     def _read(self, event: bytes) -> Iterator[LLMChunk]:
-        body = as_object(codec.loads(event), "line")
+        body = as_object(codec.loads_mended(event), "line")
         kind = body.get("event_type")
         if kind == "text-generation":
             yield LLMChunk(text=text_in(body, "text"))

@@ -60,7 +60,7 @@ class DeclaredStreamReader(StreamReader[Any]):
             if self.ending.finish_reason_raw is not None or self._stream.may_end_early:
                 yield from self._end()
             return
-        body = as_object(codec.loads(text), "event")
+        body = as_object(codec.loads_mended(text), "event")
         kind = self._stream.kind.text(body) or (event.event if named else "")
         places = self._stream.events.get(kind) or self._stream.events.get(ANY_EVENT)
         if places is None:

@@ -61,7 +61,7 @@ class GeminiStreamReader(StreamReader[bytes]):
 
     @override
     def _read(self, event: bytes) -> Iterator[LLMChunk]:
-        body = as_object(codec.loads(event), "event")
+        body = as_object(codec.loads_mended(event), "event")
         found = read_candidate(body, first_call=self.ending.tool_calls)
         self.ending.identify(text_in(body, "modelVersion"), text_in(body, "responseId"))
         if found.text or found.reasoning or found.calls or found.details:

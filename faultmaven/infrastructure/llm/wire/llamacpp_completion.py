@@ -95,7 +95,7 @@ class LlamaCppStreamReader(StreamReader[ServerSentEvent]):
 
     @override
     def _read(self, event: ServerSentEvent) -> Iterator[LLMChunk]:
-        body = as_object(codec.loads(event.data), "event")
+        body = as_object(codec.loads_mended(event.data), "event")
         _raise_error(body)
         self.ending.identify(text_in(body, "model"))
         if text := text_in(body, "content"):

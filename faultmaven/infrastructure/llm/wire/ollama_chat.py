@@ -199,7 +199,7 @@ class OllamaStreamReader(StreamReader[bytes]):
 
     @override
     def _read(self, event: bytes) -> Iterator[LLMChunk]:
-        body = as_object(codec.loads(event), "line")
+        body = as_object(codec.loads_mended(event), "line")
         _raise_error(body)
         self.ending.identify(text_in(body, "model"))
         message = _message_of(body)

@@ -111,7 +111,7 @@ class OpenAIChatStreamReader:
 
     def _read(self, event: str, data: bytes) -> LLMChunk | None:
         try:
-            packet = codec.loads(data)
+            packet = codec.loads_mended(data)
         except ValueError:
             msg = "a chunk of the stream is not JSON"
             raise ResponseFormatError(msg, code="invalid_json") from None

@@ -77,7 +77,7 @@ class ResponsesStreamReader(StreamReader[ServerSentEvent]):
     def _read(self, event: ServerSentEvent) -> Iterator[LLMChunk]:
         if event.data == b"[DONE]":
             return
-        body = as_object(codec.loads(event.data), "event")
+        body = as_object(codec.loads_mended(event.data), "event")
         kind = body.get("type") or event.event
         if kind == "error" or (body.get("error") and kind not in _LAST):
             raise parse_error_object(body)

@@ -60,7 +60,7 @@ class SimpleStreamReader:
 
     def _read(self, data: bytes) -> LLMChunk | None:
         try:
-            packet = codec.loads(data)
+            packet = codec.loads_mended(data)
             if isinstance(packet, dict) and packet.get("error"):
                 raise parse_error_object(packet)
             chunk = self._parse(packet)

@@ -224,7 +224,7 @@ class TextStreamReader(StreamReader[ServerSentEvent]):
         if event.data == b"[DONE]":
             yield from self._close()
             return
-        body = as_object(codec.loads(event.data), "event")
+        body = as_object(codec.loads_mended(event.data), "event")
         if body.get("error"):
             raise parse_error_object(body)
         yield from self._pieces.read(body)
