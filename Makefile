@@ -11,18 +11,19 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 override MESSAGE := $(value MESSAGE)
 export MESSAGE
 
-.PHONY: help run test check static format format-check lint types layers docs docs-check \
+.PHONY: help run chat test check static format format-check lint types layers docs docs-check \
         coverage bench bench-gateway install install-engine check-engine lock clean
 
 help:           ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## *' '{printf "  %-15s %s\n", $$1, $$2}'
 
-run: $(VENV)/.run $(VENV)/.engine  ## chat with a model; MESSAGE="Hello" for one answer
-	@if [ -n "$$MESSAGE" ] || [ ! -t 0 ] || [ ! -t 1 ]; then \
-	  PATH="$(abspath $(BIN)):$$PATH" $(BIN)/faultmaven chat -- "$${MESSAGE:-Hello}"; \
-	else \
-	  PATH="$(abspath $(BIN)):$$PATH" $(BIN)/faultmaven chat; \
-	fi
+run: $(VENV)/.run $(VENV)/.engine  ## say hello and serve; PORT=8081, or MESSAGE="Hello" for one answer
+	@export PATH="$(abspath $(BIN)):$$PATH"; \
+	if [ -n "$$MESSAGE" ]; then exec $(BIN)/faultmaven chat -- "$$MESSAGE"; fi; \
+	exec $(BIN)/faultmaven serve --hello $(if $(PORT),--port "$(PORT)")
+
+chat: $(VENV)/.run $(VENV)/.engine  ## a conversation with the model
+	@PATH="$(abspath $(BIN)):$$PATH" exec $(BIN)/faultmaven chat
 
 test: $(VENV)/.dev $(VENV)/.engine $(VENV)/.clients  ## every test that needs no key; ARGS="-k sse" to choose
 	$(BIN)/python -m pytest -q $(ARGS)
@@ -89,7 +90,7 @@ $(VENV)/.made: scripts/make_venv.sh
 $(VENV)/.run: $(VENV)/.made pyproject.toml requirements.lock
 	@echo "installing faultmaven"
 	@sed -E -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.lock > $(VENV)/constraints.txt
-	@$(PIP) install --constraint $(VENV)/constraints.txt --editable '.[fast]'
+	@$(PIP) install --constraint $(VENV)/constraints.txt --editable '.[fast,gateway]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml requirements.lock

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+from typing import TYPE_CHECKING
+
 import click
 
 from faultmaven.cli.exit_codes import EXIT_FAILED, EXIT_OK
 from faultmaven.cli.output import say, say_error, write
+
+if TYPE_CHECKING:
+    from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
+
+HELLO = "Say hello in one short sentence."
+_HELLO_TOKENS = 60
+_LAST_PORT = 65535
 
 
 @click.command()
@@ -17,6 +27,7 @@ from faultmaven.cli.output import say, say_error, write
     "--insecure", is_flag=True, default=None, help="Listen beyond loopback without keys."
 )
 @click.option("--check", is_flag=True, help="Check the configuration and end.")
+@click.option("--hello", is_flag=True, help="Have the model say hello first, which warms it up.")
 @click.option("--quiet", is_flag=True, help="Print nothing at the start.")
 def serve(  # click passes the options by name
     host: str | None,
@@ -25,6 +36,7 @@ def serve(  # click passes the options by name
     config: str | None,
     insecure: bool | None,
     check: bool,
+    hello: bool,
     quiet: bool,
 ) -> int:
     """Serve OpenAI's and Anthropic's API from all configured providers.
@@ -46,7 +58,36 @@ def serve(  # click passes the options by name
         write("The configuration is good." if not problems else f"{len(problems)} problem(s).")
         return EXIT_OK if not problems else EXIT_FAILED
     try:
-        return run(registry, options, quiet=quiet)
+        return run(registry, options, quiet=quiet, hello=say_hello if hello else None)
     except OSError as exc:
-        say_error(f"cannot listen on {options.host}:{options.port}: {exc.strerror or exc}")
+        say_error(f"cannot listen on {options.host}:{options.port}: {_reason(exc, options.port)}")
         return EXIT_FAILED
+
+
+async def say_hello(registry: ProviderRegistry) -> None:
+    """Print the model's answer to a short question; a failure is said, and nothing worse."""
+    from faultmaven.cli.talk import Talk, Turn, figures
+    from faultmaven.infrastructure.llm.errors import LLMError
+    from faultmaven.infrastructure.llm.types import LLMMessage
+
+    say(f"> {HELLO}")
+    question = LLMMessage(role="user", content=HELLO)
+    try:
+        turn = Turn(Talk(registry, max_tokens=_HELLO_TOKENS, temperature=0.0, messages=[question]))
+        response = await turn.stream()
+    except LLMError as error:
+        say_error(error.message)
+    else:
+        say(f"{figures(response, turn.first_text_s)}\n")
+
+
+def _reason(error: OSError, port: int) -> str:
+    """Say why the port cannot be had, and what to do about it."""
+    reason = error.strerror or str(error)
+    if error.errno != errno.EADDRINUSE:
+        return reason
+    other = port + 1 if port < _LAST_PORT else port - 1
+    return (
+        f"{reason}. End what listens there, or take another port: "
+        f"`--port {other}`, with make `make run PORT={other}`."
+    )

@@ -7,11 +7,11 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 from faultmaven.config.settings import load_settings
 from faultmaven.gateway.app import Gateway
+from faultmaven.gateway.banner import Greeter
 from faultmaven.gateway.meter import Board
 from faultmaven.gateway.server import bind, serve
 from faultmaven.gateway.table import add_all
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from multiprocessing.process import BaseProcess
 
+    from faultmaven.gateway.banner import Hello
     from faultmaven.gateway.options import GatewayOptions
 
 RESTART_PAUSE_S = 0.5
@@ -68,17 +69,29 @@ def make_gateway(
     return gateway
 
 
-def run(registry: ProviderRegistry, options: GatewayOptions, *, quiet: bool = False) -> int:
+def run(
+    registry: ProviderRegistry,
+    options: GatewayOptions,
+    *,
+    quiet: bool = False,
+    hello: Hello | None = None,
+) -> int:
     """Serve until a signal; give the exit code.
+
+    Args:
+        registry: the providers.
+        options: how it is set up.
+        quiet: print nothing.
+        hello: what is asked of the model before the banner is printed; None asks nothing.
 
     Raises:
         OSError: the address cannot be had.
     """
     if options.workers > 1:
-        return _run_workers(registry, options, quiet=quiet)
+        return _run_workers(registry, options, quiet=quiet, hello=hello)
     gateway = make_gateway(registry, options)
     sock = bind(options.host, options.port)
-    _run_loop(serve(gateway, sock, None if quiet else _greeter(gateway)))
+    _run_loop(serve(gateway, sock, None if quiet else Greeter(gateway, hello)))
     return 0
 
 
@@ -92,38 +105,35 @@ def _run_loop(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-def _greeter(gateway: Gateway) -> Callable[[int], None]:
-    def greet(port: int) -> None:
-        from faultmaven.gateway.banner import make_banner
-
-        sys.stderr.write(make_banner(gateway, port))
-        sys.stderr.flush()
-
-    return greet
-
-
-def _run_workers(registry: ProviderRegistry, options: GatewayOptions, *, quiet: bool) -> int:
+def _run_workers(
+    registry: ProviderRegistry, options: GatewayOptions, *, quiet: bool, hello: Hello | None
+) -> int:
     """Start the workers, keep their number, and end them when told to.
 
-    Each has its own listening socket on the same port; the kernel deals connections out.
+    Each has its own listening socket on the same port; the kernel deals connections out.  The first one
+    greets.
     """
     board = Board(options.workers)
     keeper = bind(options.host, options.port, shared=True)  # holds the port, never listens
     host, port = keeper.getsockname()[:2]
     context = multiprocessing.get_context("fork")
 
-    def start(worker: int) -> BaseProcess:
+    def start(worker: int, *, greets: bool = False) -> BaseProcess:
         sock = bind(host, port, shared=True)
         process = context.Process(
-            target=_work, args=(registry, options, board, worker, sock), name=f"worker-{worker}"
+            target=_work,
+            args=(registry, options, board, worker, sock),
+            kwargs={"greets": greets, "hello": hello},
+            name=f"worker-{worker}",
         )
         process.start()
         sock.close()
         return process
 
-    workers = {worker: start(worker) for worker in range(options.workers)}
-    if not quiet:
-        _greeter(make_gateway(registry, options))(port)
+    workers = {
+        worker: start(worker, greets=worker == 0 and not quiet)
+        for worker in range(options.workers)
+    }
     ended = _wait_for_signal(workers, start)
     for process in workers.values():
         with contextlib.suppress(ProcessLookupError):
@@ -158,6 +168,9 @@ def _work(
     board: Board,
     worker: int,
     sock: socket.socket,
+    *,
+    greets: bool,
+    hello: Hello | None,
 ) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
     gateway = make_gateway(registry, options, board=board, worker=worker)
@@ -165,4 +178,4 @@ def _work(
     if earlier is not None:
         gateway.meter.merge(earlier)
         gateway.meter.in_flight = 0
-    _run_loop(serve(gateway, sock))
+    _run_loop(serve(gateway, sock, Greeter(gateway, hello) if greets else None))

@@ -31,6 +31,7 @@ DIALECTS = {
 }
 START_TIMEOUT_S = 30.0
 _ADDRESS = re.compile(r"listens on (http://\S+?)[,;]")
+_LAST_LINE = re.compile(r"curl .*/health/ready\n")
 
 
 class Served:
@@ -39,11 +40,15 @@ class Served:
     Attributes:
         url: scheme, host and port.
         key: what it lets in.
+        banner: what it said when it listened.
     """
 
-    def __init__(self, url: str, key: str = KEY) -> None:
-        self.url = url
+    def __init__(self, banner: str, key: str = KEY) -> None:
+        found = _ADDRESS.search(banner)
+        assert found is not None, f"the gateway did not start: {banner}"
+        self.url = found[1]
         self.key = key
+        self.banner = banner
 
     @property
     def base_url(self) -> str:
@@ -66,38 +71,42 @@ def provider_rows(base_url_for: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(folder: Path, rows: dict[str, Any], **variables: str) -> Iterator[Served]:
-    """Run `faultmaven serve` on a free port; its standard error is kept in `folder`."""
-    config = folder / "faultmaven.yaml"
-    config.write_text(yaml.safe_dump({"providers": rows}))
+def serving(
+    folder: Path, rows: dict[str, Any], *options: str, **variables: str
+) -> Iterator[Served]:
+    """Run `faultmaven serve` on a free port.
+
+    Its standard output is kept in `folder`.  Without rows there is no configuration but the variables.
+    """
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(folder),
         "PYTHONPATH": ":".join(path for path in sys.path if path),
         "UPSTREAM_KEY": UPSTREAM_KEY,
         "FAULTMAVEN_GATEWAY_KEYS": KEY,
-        "CHAT_PROVIDER": next(iter(rows)),
         **variables,
     }
-    log = folder / "gateway.log"
-    command = [sys.executable, "-m", "faultmaven", "serve", "--port", "0", "--config", str(config)]
-    with log.open("wb") as output:
+    command = [sys.executable, "-m", "faultmaven", "serve", "--port", "0", *options]
+    if rows:
+        (folder / "faultmaven.yaml").write_text(yaml.safe_dump({"providers": rows}))
+        environment.setdefault("CHAT_PROVIDER", next(iter(rows)))
+    with (folder / "gateway.log").open("wb") as output:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=output, stderr=subprocess.PIPE, text=True
         )
     try:
-        yield Served(_address(process))
+        yield Served(_banner(process))
     finally:
         process.terminate()
         process.communicate(timeout=START_TIMEOUT_S)
 
 
-def _address(process: subprocess.Popen[str]) -> str:
+def _banner(process: subprocess.Popen[str]) -> str:
+    """Read what it says until it has said how to ask it."""
     assert process.stderr is not None
     said = []
     for line in process.stderr:
         said.append(line)
-        if found := _ADDRESS.search(line):
-            return found[1]
-    msg = "the gateway did not start: " + "".join(said)
-    raise AssertionError(msg)
+        if _LAST_LINE.match(line):
+            break
+    return "".join(said)
