@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.providers import row as rows
-from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
-from faultmaven.infrastructure.llm.providers.registry import construct, get_registry
+from faultmaven.infrastructure.llm.providers.provider_class import construct, load_provider_class
+from faultmaven.infrastructure.llm.providers.registry import get_registry
 from faultmaven.infrastructure.llm.secret import remember_secret
 
 if TYPE_CHECKING:

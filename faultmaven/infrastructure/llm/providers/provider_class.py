@@ -1,14 +1,18 @@
-"""From `provider_class` in a row to the class."""
+"""From `provider_class` in a row to the class, and to an instance of it."""
 
 from __future__ import annotations
 
 import re
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from faultmaven.config.suggest import did_you_mean
-from faultmaven.infrastructure.llm.errors import ConfigurationError
+from faultmaven.infrastructure.llm.errors import ConfigurationError, LLMError
 from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
+from faultmaven.infrastructure.llm.secret import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PACKAGE: Final = "faultmaven.infrastructure.llm.providers"
 
@@ -57,6 +61,24 @@ def load_provider_class(name: str, given: object) -> type[BaseLLMProvider]:
             "Derive it from faultmaven.infrastructure.llm.providers.BaseLLMProvider.",
         )  # fmt: skip
     return found
+
+
+def construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvider:
+    """Build an instance; what a class of somebody else's raises becomes a ConfigurationError."""
+    try:
+        return build()
+    except LLMError:
+        raise
+    except Exception as exc:
+        msg = (
+            f"{name}: its class cannot be built: {type(exc).__name__}: {redact(str(exc))}. "
+            "A class is given one argument: its ProviderConfig."
+        )
+        raise ConfigurationError(
+            msg,
+            provider=name,
+            code="bad_provider_class",
+        ) from exc
 
 
 def _load(name: str, given: str) -> object:

@@ -11,22 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from faultmaven.config.errors import ConfigFileError
 from faultmaven.config.settings import load_settings
-from faultmaven.config.suggest import did_you_mean, shape
-from faultmaven.infrastructure.llm.errors import (
-    ConfigurationError,
-    LLMError,
-    UnknownProviderError,
-)
+from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.providers import row as rows
-from faultmaven.infrastructure.llm.providers.aliases import (
-    aliases_in,
-    check_file_aliases,
-    shared_alias,
-)
 from faultmaven.infrastructure.llm.providers.prices import make_catalog, replace_catalog
-from faultmaven.infrastructure.llm.providers.sources import BUILT_IN, ProviderSchema, RowSources
+from faultmaven.infrastructure.llm.providers.roster import ROLES, Roster
+from faultmaven.infrastructure.llm.providers.sources import ProviderSchema
 from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
-from faultmaven.infrastructure.llm.secret import redact, remember_secret
+from faultmaven.infrastructure.llm.secret import remember_secret
 from faultmaven.infrastructure.llm.types import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE
 
 if TYPE_CHECKING:
@@ -41,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROVIDER_SCHEMA",
+    "ROLES",
     "ProviderRegistry",
     "get_registry",
     "reset_registry",
@@ -62,11 +54,6 @@ PROVIDER_SCHEMA: Final = ProviderSchema(
 
 logger = logging.getLogger("faultmaven.providers")
 
-# How many names an error names before it points to the list.
-_NAMES_SHOWN: Final = 12
-
-ROLES: Final = ("chat", "synthesis", "classifier", "code", "multimodal")
-
 
 class ProviderRegistry:
     """All rows, applied to one environment.
@@ -85,24 +72,22 @@ class ProviderRegistry:
     def __init__(
         self, settings: Settings | None = None, schema: ProviderSchema = PROVIDER_SCHEMA
     ) -> None:
-        self.settings = settings if settings is not None else _read_settings()
+        self.settings = settings if settings is not None else _read(load_settings)
         self._remember_secrets()
         self._schema = schema
-        self._sources = RowSources(schema, self.settings)
+        self._roster = Roster(schema, self.settings)
         self._lock = threading.RLock()
         self._ready: dict[tuple[str | None, str | None], BaseLLMProvider] = {}
         self._instances: dict[str, BaseLLMProvider] = {}
         self._outdated: list[BaseLLMProvider] = []
-        self._names: dict[str, list[str]] | None = None
         self._warned: set[str] = set()
-        check_file_aliases(self._sources, self.settings)
         self._catalog = make_catalog(self.settings.file)
         replace_catalog(None, self._catalog)
         schema.add_listener(self)
 
     def get_all_provider_names(self) -> list[str]:
         """Give the name of every row, configured or not: the table's first, in its order."""
-        return self._sources.names()
+        return self._roster.sources.names()
 
     def get_available_providers(self) -> list[str]:
         """Give the names of the providers that have all they need; asks nobody.
@@ -111,12 +96,7 @@ class ProviderRegistry:
         where somebody set it up: by one of its variables, or by naming it in CHAT_PROVIDER, a
         role's variable or FALLBACK_PROVIDERS.
         """
-        named = self._named_in_settings()
-        return [
-            name
-            for name in self.get_all_provider_names()
-            if self._is_configured(name) and (name in named or self._is_set_up(name))
-        ]
+        return self._roster.available()
 
     def get_provider(self, name: str | None = None, *, role: str | None = None) -> BaseLLMProvider:
         """Give a provider's instance, always the same one.
@@ -140,14 +120,7 @@ class ProviderRegistry:
         Raises:
             UnknownProviderError: a name in CHAT_PROVIDER or FALLBACK_PROVIDERS is in no row.
         """
-        first = self._name_for(None, role)
-        if self.settings.strict_provider_mode:
-            return [first]
-        further = [
-            self.resolve_name(name, "FALLBACK_PROVIDERS")
-            for name in self.settings.fallback_providers
-        ]
-        return list(dict.fromkeys([first, *further]))
+        return self._roster.chain(role)
 
     def get_provider_status(self) -> dict[str, dict[str, Any]]:
         """Tell for every row whether it is configured, what it lacks, and where it comes from.
@@ -155,8 +128,11 @@ class ProviderRegistry:
         Each has `configured`, `missing` (variables), `source`, `base_url`, `model`, `status`,
         `status_reason`, `display_name`, `local` and `problem` ("" or what is wrong with the row).  No
         key is among them.
+
+        `configured` means that nothing is missing.  A local server's row needs nothing, so that it is
+        configured where nobody set such a server up; `get_available_providers` leaves it out there.
         """
-        return {name: self._status_of(name) for name in self.get_all_provider_names()}
+        return self._roster.status()
 
     def get_row(self, name: str) -> dict[str, Any]:
         """Give a row complete: checked, with its base and the conventions filled in.
@@ -165,7 +141,8 @@ class ProviderRegistry:
             UnknownProviderError: no row has the name.
             ConfigurationError: the row is not valid.
         """
-        return self._sources.complete(self.resolve_name(name))
+        roster = self._roster
+        return roster.sources.complete(roster.resolve(name))
 
     def resolve_name(self, name: str, variable: str | None = None) -> str:
         """Give the row's name for a name or an alias.
@@ -178,14 +155,7 @@ class ProviderRegistry:
             UnknownProviderError: neither exists; says which were near.
             ConfigurationError: it is an alias of several rows.
         """
-        if name in self._sources:
-            return name
-        found = self._aliases().get(name)
-        if found is None:
-            raise self._unknown(name, variable)
-        if len(found) > 1:
-            raise shared_alias(name, found)
-        return found[0]
+        return self._roster.resolve(name, variable)
 
     def register(self, name: str, row: Mapping[str, Any]) -> None:
         """Add or replace a row; every registry of the process sees it with its next call.
@@ -195,7 +165,7 @@ class ProviderRegistry:
                 nothing has changed.
         """
         rows.check_row(name, dict(row) if hasattr(row, "keys") else row)
-        self._check_aliases(name, row)
+        self._roster.check_aliases(name, row)
         self._schema[name] = dict(row)
 
     def unregister(self, name: str) -> None:
@@ -205,7 +175,7 @@ class ProviderRegistry:
             UnknownProviderError: there is no such row.
         """
         if name not in self._schema:
-            raise self._unknown(name, None)
+            raise self._roster.unknown(name, None)
         del self._schema[name]
 
     async def route_request(
@@ -264,19 +234,18 @@ class ProviderRegistry:
     def reload(self, settings: Settings | None = None) -> None:
         """Take the environment, `.env` and faultmaven.yaml as they are now.
 
-        Running calls finish on the old instances.
+        Running calls finish on the old instances; see `take_outdated`.
 
         Raises:
-            ConfigurationError: they cannot be used; everything stays as it was.
+            ConfigurationError: they cannot be used, or choose a provider that is in no row;
+                everything stays as it was.
         """
-        fresh = settings if settings is not None else _read_again(self.settings)
-        sources = RowSources(self._schema, fresh)
-        for name in fresh.file.rows if fresh.file else ():
-            sources.complete(name)
-        check_file_aliases(sources, fresh)
+        fresh = settings if settings is not None else _read(self.settings.again)
+        roster = Roster(self._schema, fresh)
+        roster.check()
         catalog = make_catalog(fresh.file)
         with self._lock:
-            self.settings, self._sources, self._names = fresh, sources, None
+            self.settings, self._roster = fresh, roster
             self._remember_secrets()
             replace_catalog(self._catalog, catalog)
             self._catalog = catalog
@@ -302,18 +271,26 @@ class ProviderRegistry:
         """Forget the instance of a row, and those that start from it."""
         del name  # a base may be behind any of them: all are built again, which costs microseconds
         with self._lock:
-            self._names = None
+            self._roster.forget_aliases()
             self._outdated += self._instances.values()
             self._instances.clear()
             self._ready.clear()
 
+    def take_outdated(self) -> list[BaseLLMProvider]:
+        """Give the instances that others have replaced, to be closed when their last calls have ended.
+
+        What nobody takes is closed by `close`.
+        """
+        with self._lock:
+            outdated, self._outdated = self._outdated, []
+        return outdated
+
     async def close(self) -> None:
         """Close every instance; the next `get_provider` builds new ones."""
         with self._lock:
-            closing = [*self._instances.values(), *self._outdated]
+            closing = [*self._instances.values(), *self.take_outdated()]
             self._instances.clear()
             self._ready.clear()
-            self._outdated.clear()
         for provider in closing:
             await provider.close()
 
@@ -325,7 +302,7 @@ class ProviderRegistry:
 
     def _prepare(self, name: str | None, role: str | None) -> BaseLLMProvider:
         with self._lock:
-            found = self._name_for(name, role)
+            found = self._roster.chosen(role) if name is None else self.resolve_name(name)
             provider = self._instances.get(found)
             if provider is None:
                 provider = self._instances[found] = self._build(found)
@@ -333,7 +310,7 @@ class ProviderRegistry:
             return provider
 
     def _build(self, name: str) -> BaseLLMProvider:
-        row = self._sources.complete(name)
+        row = self._roster.sources.complete(name)
         if row["status"] in rows.REFUSED_STATUS:
             reason = row.get("status_reason") or "Choose another provider."
             msg = f"{name} is {row['status']}: {reason}"
@@ -347,115 +324,14 @@ class ProviderRegistry:
             logger.warning(
                 "%s may not work: %s", name, row.get("status_reason", "its state is unclear")
             )
-        from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
+        from faultmaven.infrastructure.llm.providers.provider_class import (
+            construct,
+            load_provider_class,
+        )
 
         config = rows.make_config(name, row, self.settings)
         provider_class = load_provider_class(name, row["provider_class"])
         return construct(name, lambda: provider_class(config))
-
-    def _name_for(self, name: str | None, role: str | None) -> str:
-        if name is not None:
-            return self.resolve_name(name, None)
-        if role is None or role == "chat":
-            return self.resolve_name(self.settings.chat_provider, "CHAT_PROVIDER")
-        if role not in ROLES:
-            raise ConfigurationError(
-                f"There is no role {role!r}; known are {', '.join(ROLES)}. {did_you_mean(role, ROLES)}".rstrip(),
-                code="unknown_role",
-            )
-        variable = f"{role.upper()}_PROVIDER"
-        chosen: str | None = getattr(self.settings, variable.lower())
-        return self.resolve_name(chosen, variable) if chosen else self._name_for(None, None)
-
-    def _aliases(self) -> dict[str, list[str]]:
-        with self._lock:
-            if self._names is None:
-                self._names = aliases_in(self._sources)
-            return self._names
-
-    def _check_aliases(self, name: str, row: Mapping[str, Any]) -> None:
-        for alias in row.get("aliases") or ():
-            owners = [alias] if alias in self._sources else self._aliases().get(alias, [])
-            if others := [owner for owner in owners if owner != name]:
-                raise shared_alias(alias, [*others, name])
-
-    def _unknown(self, name: str, variable: str | None) -> UnknownProviderError:
-        known = self.get_all_provider_names()
-        same = next((n for n in [*known, *self._aliases()] if shape(n) == shape(name)), None)
-        hint = f"Write {same!r}." if same else did_you_mean(name, known)
-        hint = hint or self._known_names()
-        source = self.settings.source_of(variable) if variable else None
-        where = f"{variable} ({source}) names " if source else ""
-        return UnknownProviderError(
-            f"{where}{'' if where else 'There is no '}provider {redact(name)!r}"
-            f"{', which is in no row' if where else ''}. {hint}",
-            provider=name,
-            code="unknown_provider",
-        )
-
-    def _known_names(self) -> str:
-        ready = self.get_available_providers()
-        ready.sort(key=lambda name: bool(self.get_row(name).get("local")))
-        shown = ", ".join(ready[:_NAMES_SHOWN]) + (", …" if len(ready) > _NAMES_SHOWN else "")
-        listed = "`faultmaven providers` lists them"
-        return f"Configured are {shown}; {listed} all." if ready else f"{listed}."
-
-    def _is_configured(self, name: str) -> bool:
-        try:
-            row = self._sources.complete(name)
-            return row["status"] not in rows.REFUSED_STATUS and not rows.missing_variables(
-                name, row, self.settings
-            )
-        except (ConfigurationError, ConfigFileError):
-            return False
-
-    def _named_in_settings(self) -> set[str]:
-        chosen = [getattr(self.settings, f"{role}_provider") for role in ROLES]
-        names = set(filter(None, [*chosen, *self.settings.fallback_providers]))
-        for name in list(names):
-            names.update(self._aliases().get(name, ()))
-        return names
-
-    def _is_set_up(self, name: str) -> bool:
-        """Tell whether a row says more than where a server of the user's would be, if he had one."""
-        row = self._sources.complete(name)
-        needs_server = row.get("local") and row.get("default_base_url")
-        stated = self._sources.find(name)
-        if not needs_server or stated is None or stated.place != BUILT_IN:
-            return True
-        return rows.has_set_variable(name, row, self.settings)
-
-    def _status_of(self, name: str) -> dict[str, Any]:
-        status: dict[str, Any] = {
-            "configured": False,
-            "missing": [],
-            "source": "",
-            "base_url": None,
-            "model": None,
-            "status": "active",
-            "status_reason": "",
-            "display_name": name,
-            "local": False,
-            "problem": "",
-        }
-        try:
-            stated = self._sources.find(name)
-            status["source"] = stated.place if stated else ""
-            row = self._sources.complete(name)
-            missing = rows.missing_variables(name, row, self.settings)
-            models = rows.models_of(name, row, self.settings)
-            status["base_url"] = rows.base_url_of(name, row, self.settings)
-        except (ConfigurationError, ConfigFileError) as exc:
-            return status | {"problem": str(exc)}
-        return status | {
-            "configured": row["status"] not in rows.REFUSED_STATUS and not missing,
-            "missing": missing,
-            "model": models[0] if models else None,
-            "status": row["status"],
-            "status_reason": row.get("status_reason", ""),
-            "display_name": row.get("display_name", name),
-            "local": bool(row.get("local")),
-        }
 
     def _chain_call(
         self,
@@ -480,36 +356,11 @@ class ProviderRegistry:
             remember_secret(value)
 
 
-def _read_again(settings: Settings) -> Settings:
+def _read(load: Callable[[], Settings]) -> Settings:
     try:
-        return settings.again()
+        return load()
     except ConfigFileError as exc:
         raise ConfigurationError(str(exc), code="bad_configuration") from exc
-
-
-def _read_settings() -> Settings:
-    try:
-        return load_settings()
-    except ConfigFileError as exc:
-        raise ConfigurationError(str(exc), code="bad_configuration") from exc
-
-
-def construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvider:
-    """Build an instance; what a class of somebody else's raises becomes a ConfigurationError."""
-    try:
-        return build()
-    except LLMError:
-        raise
-    except Exception as exc:
-        msg = (
-            f"{name}: its class cannot be built: {type(exc).__name__}: {redact(str(exc))}. "
-            "A class is given one argument: its ProviderConfig."
-        )
-        raise ConfigurationError(
-            msg,
-            provider=name,
-            code="bad_provider_class",
-        ) from exc
 
 
 _registry: ProviderRegistry | None = None

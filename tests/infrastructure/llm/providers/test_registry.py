@@ -165,6 +165,17 @@ def test_server_of_the_users_is_available_only_where_it_was_set_up(
     assert registry.get_provider("fastchat").is_available()
 
 
+def test_status_calls_a_server_configured_that_nobody_set_up() -> None:
+    registry = get_registry()
+    status = registry.get_provider_status()
+    configured = {name for name, told in status.items() if told["configured"]}
+    available = set(registry.get_available_providers())
+
+    assert available <= configured
+    assert "ollama" in configured - available
+    assert all(status[name]["local"] for name in configured - available)
+
+
 def test_server_named_by_an_alias_is_available() -> None:
     registry = ProviderRegistry(load_settings())
     name, alias = next(
@@ -311,6 +322,33 @@ def test_a_bad_file_stops_the_start_and_a_bad_reload_changes_nothing(project: Pa
     reset_registry()
     with pytest.raises(errors.ConfigurationError, match="routes"):
         get_registry()
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [("CHAT_PROVIDER", "CHAT_PROVIDER"), ("FALLBACK_PROVIDERS", "FALLBACK"), ("CODE_PROVIDER", "CODE")],
+)  # fmt: skip
+def test_a_reload_that_chooses_nobody_changes_nothing(
+    variable: str, said: str, project: Path
+) -> None:
+    registry = get_registry()
+    settings = registry.settings
+    (project / ".env").write_text(f"{variable}=nobody\n")
+
+    with pytest.raises(errors.UnknownProviderError, match=said):
+        registry.reload()
+    assert registry.settings is settings
+
+
+async def test_what_a_reload_replaced_is_given_once_to_be_closed(project: Path) -> None:
+    (project / ".env").write_text("CHAT_PROVIDER=local\n")
+    registry = get_registry()
+    first = registry.get_provider("local")
+    registry.reload()
+
+    assert registry.get_provider("local") is not first
+    assert registry.take_outdated() == [first]
+    assert registry.take_outdated() == []
 
 
 @pytest.mark.parametrize(
