@@ -18,6 +18,7 @@ from faultmaven.infrastructure.llm.errors import (
     LLMTimeoutError,
     OverloadedError,
     RateLimitError,
+    ResponseFormatError,
 )
 
 if TYPE_CHECKING:
@@ -25,18 +26,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# An answer that breaks its own format is tried again once: it may be one bad machine behind a balancer,
-# but it is rarely cured by waiting.
-PROTOCOL_ERROR_CODES: Final = frozenset(
-    {
-        "bad_encoding",
-        "empty_response",
-        "invalid_json",
-        "protocol_error",
-        "truncated_json",
-        "dns_failure",
-    }
-)
+# What is rarely cured by waiting is tried again once, beside every answer that breaks its own format:
+# that may be one bad machine behind a balancer.
+_ONCE_MORE: Final = frozenset({"dns_failure"})
+# A model that missed the schema may hit it the next time, as often as the row allows.
+_AS_OFTEN_AS_ALLOWED: Final = frozenset({"schema_mismatch"})
 
 
 class Clock(Protocol):
@@ -135,7 +129,8 @@ class RetryPolicy:
     def _retries_for(self, error: LLMError) -> int:
         if not error.retryable or isinstance(error, BudgetExceededError):
             return 0
-        if error.code in PROTOCOL_ERROR_CODES:
+        breaks_format = isinstance(error, ResponseFormatError)
+        if error.code in _ONCE_MORE or (breaks_format and error.code not in _AS_OFTEN_AS_ALLOWED):
             return min(self.max_retries, self.max_protocol_retries)
         return self.max_retries
 

@@ -210,7 +210,8 @@ class BaseLLMProvider(ABC):
         try:
             return await self.complete(request)
         except LLMError as error:
-            text = error.upstream_message or error.message
+            said = error.message.removeprefix(f"{error.provider}: ")
+            text = error.upstream_message or said.removeprefix(f"HTTP {error.status}: ")
             return LLMResponse(
                 content="",
                 confidence=0.0,

@@ -340,9 +340,10 @@ class HTTPChat(HTTPService):
     ) -> OpenedStream:
         if reply.status >= 300:
             raise self._read_error(reply.status, reply.headers, await reply.read_all())
-        is_json = reply.headers.get("content-type", "").startswith("application/json")
-        if is_json and not self.streams_json:
-            # The host does not stream, or reports an error under a status of success.
+        kind = reply.headers.get("content-type", "")
+        is_json = kind.startswith("application/json") and not self.streams_json
+        if is_json or kind.startswith("text/html"):
+            # The host does not stream, reports an error under a status of success, or is no API.
             response = self._finished(self._read_answer(await reply.read_all()), call)
             await reply.close()
             return OpenedStream.of_whole(chunk_of(response))
@@ -411,8 +412,9 @@ class HTTPChat(HTTPService):
     def _explain_interruption(self, error: LLMError, call: Call, text: str) -> LLMError:
         """Say that a stream broke after its beginning, which nobody may repeat unasked."""
         if isinstance(error, LLMConnectionError):
+            why = error.message.removeprefix(f"{self.provider_name}: ")
             cut = StreamInterruptedError(
-                f"the stream broke off: {error.message}", code="stream_incomplete"
+                f"the stream broke off: {why}", code="stream_incomplete"
             )
             cut.__cause__ = error
             error = cut

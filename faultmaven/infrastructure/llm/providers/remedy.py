@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from faultmaven.infrastructure.llm.errors import (
     AuthenticationError,
@@ -17,6 +17,7 @@ from faultmaven.infrastructure.llm.errors import (
     RateLimitError,
     ResponseFormatError,
     ServerError,
+    StreamInterruptedError,
 )
 from faultmaven.infrastructure.llm.secret import redact
 
@@ -100,9 +101,8 @@ def _rate(config: ProviderConfig, error: LLMError) -> str:
     del config
     if error.retry_after_s is None:
         return "Send less, or name a further provider in FALLBACK_PROVIDERS."
-    return (
-        f"It asks to wait {error.retry_after_s:g} s; FALLBACK_PROVIDERS can take over meanwhile."
-    )
+    wait = f"{error.retry_after_s:.15g}"
+    return f"It asks to wait {wait} s; FALLBACK_PROVIDERS can take over meanwhile."
 
 
 def _budget(config: ProviderConfig, error: LLMError) -> str:
@@ -121,12 +121,36 @@ def _capacity(config: ProviderConfig, error: LLMError) -> str:
 
 
 def _format(config: ProviderConfig, error: LLMError) -> str:
-    if error.code in ("schema_mismatch", "empty_response"):
-        return ""
+    if error.code in _MODELS_FAULT:
+        return _other_settings(config)
+    if error.code in _TOO_LARGE:
+        return "Ask for less with max_tokens; no answer of a model is that large."
+    if error.attempts:
+        # It answered before: a stream that broke its format midway.
+        return f"Ask again; the fault is at {config.name}."
     variable = first_variable(config, "base_url_var")
     where = f" (set by {variable})" if variable else ""
     return f"Is {config.base_url}{where} really the address of its API?"
 
+
+def _other_settings(config: ProviderConfig) -> str:
+    model, address = (first_variable(config, name) for name in ("model_var", "base_url_var"))
+    other = f"set {model} to another model" if model else "ask for another model"
+    at = f", or look at {address}" if address else ""
+    return f"Ask again; if it stays so, allow more max_tokens, {other}{at}."
+
+
+def _interrupted(config: ProviderConfig, error: LLMError) -> str:
+    if "finish reason" in error.message:
+        return (
+            "Ask again; if its streams always end so, set finish_reason_optional in the row of "
+            f"{config.name}."
+        )
+    return "Ask again; `partial_text` of the error has what came."
+
+
+_MODELS_FAULT: Final = frozenset({"schema_mismatch", "empty_response"})
+_TOO_LARGE: Final = frozenset({"response_too_large", "event_too_large"})
 
 _REMEDIES: tuple[tuple[type[LLMError], Callable[[ProviderConfig, LLMError], str]], ...] = (
     (AuthenticationError, _key),
@@ -140,4 +164,5 @@ _REMEDIES: tuple[tuple[type[LLMError], Callable[[ProviderConfig, LLMError], str]
     (OverloadedError, _capacity),
     (ServerError, _capacity),
     (ResponseFormatError, _format),
+    (StreamInterruptedError, _interrupted),
 )
