@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp.helpers import rfc822_formatted_time
 
+from faultmaven.gateway.cors import origin_fields
+from faultmaven.gateway.options import options_of
+
 if TYPE_CHECKING:
     from aiohttp.web import BaseRequest
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream; charset=utf-8"
-# A client that takes nothing for so long is gone.
-WRITE_STALL_S: Final = 60.0
+# Of one client's answer, no more than this waits in the process before the provider is held back.
+WRITE_HIGH_WATER_BYTES: Final = 64 * 1024
 
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")
@@ -100,6 +103,9 @@ def make_head(
     elif request.version < (1, 1):
         fields += "connection: keep-alive\r\n"
     text = (
+    origins = options_of(request).cors_origins
+    if origins:
+        fields += origin_fields(origins, request.headers)
         f"content-type: {content_type}\r\nx-content-type-options: nosniff\r\n"
         f"date: {rfc822_formatted_time()}\r\n{fields}\r\n"
     )
@@ -110,10 +116,10 @@ async def drain(request: BaseRequest) -> None:
     """Wait until the client has taken what was written.
 
     Raises:
-        ConnectionError: it is gone, or has taken nothing for `WRITE_STALL_S`.
+        ConnectionError: it is gone, or has taken nothing for `write_timeout_s`.
     """
     try:
-        async with asyncio.timeout(WRITE_STALL_S):
+        async with asyncio.timeout(options_of(request).write_timeout_s):
             await request.protocol._drain_helper()  # noqa: SLF001  # aiohttp has no other way
     except TimeoutError:
         if request.transport is not None:

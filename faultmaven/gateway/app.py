@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.auth import ANYONE, presented_key, unauthorised
+from faultmaven.gateway.cors import is_preflight, preflight_fields
 from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.lean import LeanTransport
@@ -315,3 +316,12 @@ def _log_line(record: Record) -> str:
         "cost_usd": record.cost_usd,
     }
     return codec.dumps(line).decode()
+            origins, headers = self.options.cors_origins, visit.request.headers
+            if origins and is_preflight(visit.request.method, origins, headers):
+                return _preflight
+async def _preflight(visit: Visit) -> Answer:
+    """Tell a browser that a page of an origin that is listed may call."""
+    fields = f"x-request-id: {visit.request_id}\r\n" + preflight_fields(visit.request.headers)
+    return Answer(200, b"", "text/plain", fields)
+
+

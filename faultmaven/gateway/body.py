@@ -9,6 +9,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
 
 from faultmaven.gateway.faults import Fault, invalid
+from faultmaven.gateway.options import options_of
 from faultmaven.infrastructure.llm import codec
 
 if TYPE_CHECKING:
@@ -16,12 +17,10 @@ if TYPE_CHECKING:
 
     from aiohttp.web import BaseRequest
 
-BODY_TIMEOUT_S: Final = 30.0
-MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 MAX_DEPTH: Final = 64
 
 
-async def read_body(request: BaseRequest, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
+async def read_body(request: BaseRequest) -> bytes:
     """Give the whole body.
 
     Raises:
@@ -32,6 +31,7 @@ async def read_body(request: BaseRequest, limit_bytes: int = MAX_BODY_BYTES) -> 
         message = "Compressed requests are not accepted: send the body as it is."
         raise Fault(415, "invalid_request", "unsupported_encoding", message, close=True)
     content = request.content
+    limit_bytes = options_of(request).max_body_bytes
     if content.is_eof() and content.total_bytes <= limit_bytes:
         return content.read_nowait()
     length = request.content_length
@@ -41,15 +41,16 @@ async def read_body(request: BaseRequest, limit_bytes: int = MAX_BODY_BYTES) -> 
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     parts: list[bytes] = []
     size = 0
+    limit_s = options_of(request).body_timeout_s
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(limit_s):
             while data := await content.readany():
                 parts.append(data)
                 size += len(data)
                 if size > limit_bytes:
                     raise _too_large(limit_bytes)
     except TimeoutError:
-        message = f"The request's body did not come within {BODY_TIMEOUT_S:g} s."
+        message = f"The request's body did not come within {limit_s:g} s."
         raise Fault(408, "timeout", "request_timeout", message, close=True) from None
     except (RequestPayloadError, HttpProcessingError):
         message = "The request's body is not valid HTTP."

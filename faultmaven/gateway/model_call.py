@@ -55,7 +55,7 @@ class ModelCall:
         gateway, front = self._gateway, self._front
         record = Record(visit.request_id, front.name, visit.caller.name, visit.started)
         try:
-            raw = await read_body(visit.request, gateway.options.max_body_bytes)
+            raw = await read_body(visit.request)
             ask = front.read(parse_object(raw))
             ask.request_id = visit.request_id
             if front.passed_headers:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from faultmaven.gateway.auth import KeyRing
-from faultmaven.gateway.body import MAX_BODY_BYTES
+from faultmaven.gateway.cors import wrong_origins
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 
 if TYPE_CHECKING:
+
+    from aiohttp.web import BaseRequest
+
     from faultmaven.config.settings import Settings
 
 DEFAULT_HOST = "127.0.0.1"
@@ -33,12 +36,16 @@ class GatewayOptions:
         insecure: listen beyond this machine without keys.
         keys: who may come in.
     """
+        header_timeout_s: what a new client has to send the head of its first request.
+        body_timeout_s: what a client has to send a request's body.
+        write_timeout_s: what a client has to take anything of its answer.
+        cors_origins: whose pages may call from browsers, as `https://host`; none by default.
 
     keys: KeyRing
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     workers: int = 1
-    max_body_bytes: int = MAX_BODY_BYTES
+    max_body_bytes: int = 32 * 1024 * 1024
     request_timeout_s: float | None = None
     drain_s: float = 30.0
     keepalive_s: float = 75.0
@@ -47,6 +54,10 @@ class GatewayOptions:
     @classmethod
     def of(cls, settings: Settings, **given: Any) -> Self:
         """Make the options that are in force.
+    header_timeout_s: float = 15.0
+    body_timeout_s: float = 30.0
+    write_timeout_s: float = 60.0
+    cors_origins: frozenset[str] = frozenset()
 
         Args:
             settings: the environment and the file.
@@ -67,6 +78,7 @@ class GatewayOptions:
         return options
 
     @property
+        chosen["cors_origins"] = frozenset(chosen.get("cors_origins", ()))
     def is_loopback(self) -> bool:
         """Tell whether only this machine can connect."""
         if self.host == "localhost":
@@ -91,5 +103,30 @@ class GatewayOptions:
 
 
 _FROM_FILE = frozenset(
-    {"host", "port", "workers", "max_body_bytes", "request_timeout_s", "drain_s", "insecure"}
+    {
+        "body_timeout_s",
+        "cors_origins",
+        "drain_s",
+        "header_timeout_s",
+        "host",
+        "insecure",
+        "keepalive_s",
+        "max_body_bytes",
+        "port",
+        "request_timeout_s",
+        "workers",
+        "write_timeout_s",
+    }
 )
+        if wrong := wrong_origins(sorted(self.cors_origins)):
+            msg = (
+                f"gateway.cors_origins: {wrong[0]!r} is no origin; write scheme and host as "
+                "browsers do, such as https://app.example.com, and no `*`."
+            )
+            raise ConfigurationError(msg, code="bad_origin")
+
+
+def options_of(request: BaseRequest) -> GatewayOptions:
+    """Give the settings in force for the connection that a request came by."""
+    options: GatewayOptions = request.protocol.gateway.options  # type: ignore[attr-defined]  # the server's own protocol
+    return options

@@ -60,7 +60,7 @@ class Passing:
             message = "There is no such provider to pass a request on to, or not for this key."
             raise Fault(404, "not_found", "not_found", message)
         record.provider = provider.provider_name
-        body = await read_body(visit.request, self._gateway.options.max_body_bytes)
+        body = await read_body(visit.request)
         headers = visit.request.headers
         inward = {field: headers[field] for field in _INWARD if field in headers}
         query = visit.request.raw_path.partition("?")[2]

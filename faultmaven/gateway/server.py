@@ -16,6 +16,7 @@ from aiohttp.web_protocol import ERROR, RequestHandler
 from typing_extensions import override
 
 from faultmaven.gateway.faults import Fault
+from faultmaven.gateway.answer import WRITE_HIGH_WATER_BYTES
 from faultmaven.infrastructure.llm.secret import install_log_redaction
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("faultmaven.gateway")
 
-HEADER_TIMEOUT_S: Final = 15.0
 MAX_FIELD_BYTES: Final = 8 * 1024
 MAX_FIELDS: Final = 128
 SHOW_NUMBERS_S: Final = 0.5
@@ -35,7 +35,22 @@ BACKLOG: Final = 2048
 class _Protocol(RequestHandler):
     """One client's connection; what is no HTTP is refused in JSON and never logged."""
 
-    __slots__ = ()
+    __slots__ = ("gateway",)
+
+    gateway: Gateway
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a client's connection; the first request's head must come soon."""
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.set_write_buffer_limits(WRITE_HIGH_WATER_BYTES)
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+            limit_s = min(self.gateway.options.header_timeout_s, self._keepalive_timeout)
+            end = self._loop.time() + limit_s
+            self._next_keepalive_close_time = end
+            self._keepalive_handle = self._loop.call_at(end, self._process_keepalive)
 
     @override
     async def start(self) -> None:
@@ -158,7 +173,9 @@ class _Server(Server):
 
     @override
     def __call__(self) -> RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._options)
+        protocol = _Protocol(self, loop=self._loop, **self._options)
+        protocol.gateway = self.gateway
+        return protocol
 
 
 # How often connections without a request are closed while the others are waited for.

@@ -37,7 +37,7 @@ class TokenCount:
 
     async def count(self, visit: Visit) -> Answer:
         """Count a request that is not sent."""
-        raw = await read_body(visit.request, self._gateway.options.max_body_bytes)
+        raw = await read_body(visit.request)
         ask = read_messages(parse_object(raw))
         try:
             target = self._gateway.plan_for(ask.model, visit.caller).targets[0]

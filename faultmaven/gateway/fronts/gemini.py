@@ -144,7 +144,7 @@ class GeminiPages:
         return await EmbeddingCall(self._gateway, GeminiEmbedFront(model, is_batch=False))(visit)
 
     async def _count(self, visit: Visit, model: str) -> Answer:
-        raw = await read_body(visit.request, self._gateway.options.max_body_bytes)
+        raw = await read_body(visit.request)
         body = parse_object(raw)
         try:
             target = self._gateway.plan_for(model, visit.caller).targets[0]

@@ -1,0 +1,148 @@
+"""Clients that are slow on purpose: heads and bodies that never end, answers that nobody takes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from faultmaven.gateway.answer import WRITE_HIGH_WATER_BYTES
+from faultmaven.gateway.lean.connection import HIGH_WATER_BYTES, READ_BYTES
+from faultmaven.infrastructure.llm import events
+from tests.gateway.conftest import KEY, MESSAGES
+from tests.gateway.test_raw_http import AUTH, BODY, post
+
+QUICK = "gateway: {header_timeout_s: 0.2, body_timeout_s: 0.2, write_timeout_s: 0.2}"
+FLOOD = {"model": "openai/fm:flood:20000:4096", "stream": True, "messages": MESSAGES}
+
+NEVER = {
+    "nothing": b"",
+    "half a line": b"POST /v1/cha",
+    "half a head": b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-A: ",
+}
+HALF_BODIES = {
+    "length that lies": b"Content-Length: 1000\r\n\r\n" + BODY,
+    "chunks without an end": b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n',
+    "nothing": b"Content-Length: 10\r\n\r\n",
+}
+
+
+async def until(condition):
+    """Wait for what has no event, without taking the loop for itself."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # it has no event
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("start_of_head", NEVER.values(), ids=NEVER)
+async def test_a_head_that_does_not_come_ends_the_connection(start, start_of_head):
+    async with start(QUICK) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        began = time.monotonic()
+        writer.write(start_of_head)
+        async with client.chat() as reply:
+            assert reply.status == 200  # others do not wait
+
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert 0.15 < time.monotonic() - began < 2
+        writer.close()
+
+
+@pytest.mark.parametrize("rest", HALF_BODIES.values(), ids=HALF_BODIES)
+async def test_a_body_that_does_not_come_is_408(start, upstream, rest):
+    async with start(QUICK) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\n" + AUTH + rest)
+
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in head
+    assert json.loads(body)["error"]["code"] == "request_timeout"
+    assert not upstream.requests
+
+
+async def test_many_slow_clients_keep_nobody_waiting(start):
+    async with start(QUICK) as client:
+        slow = [await asyncio.open_connection("127.0.0.1", client.port) for _ in range(100)]
+        for _, writer in slow:
+            writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n")
+        began = time.monotonic()
+        async with client.chat() as reply:
+            assert reply.status == 200
+        assert time.monotonic() - began < 1
+
+        assert await asyncio.gather(*(reader.read() for reader, _ in slow)) == [b""] * 100
+        for _, writer in slow:
+            writer.close()
+
+
+async def test_a_reader_that_stops_is_let_go_and_the_upstream_too(start, upstream):
+    seen = []
+    stop = events.subscribe(seen.append)
+    async with start(QUICK) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
+        writer.write(post(json.dumps(FLOOD).encode()))
+        await reader.readexactly(1000)
+        began = time.monotonic()
+
+        await until(lambda: not client.server.connections)
+        await asyncio.wait_for(upstream.wait_for_clients_gone(1), 2)
+        writer.close()
+    stop()
+
+    assert time.monotonic() - began < 5
+    assert [e.outcome for e in seen if isinstance(e, events.CallFinished)] == ["cancelled"]
+    assert upstream.last_request.events_sent < 20000
+
+
+@pytest.mark.parametrize("model", ["openai", "anthropic"], ids=["relayed", "translated"])
+async def test_what_waits_for_a_slow_reader_is_bounded(start, upstream, model):
+    async with start() as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
+        body = FLOOD | {"model": f"{model}/fm:flood:20000:4096"}
+        writer.write(post(json.dumps(body).encode()))
+        await reader.readexactly(1000)
+        (connection,) = client.server.connections
+
+        await until(lambda: connection.writing_paused)
+        held = 0
+        for _ in range(50):
+            held = max(held, connection.transport.get_write_buffer_size())
+            held = max(held, connection.transport.get_write_buffer_size())
+            await reader.read(4096)
+        writer.close()
+        await asyncio.wait_for(upstream.wait_for_clients_gone(1), 2)
+
+    assert 0 < held < 192 * 1024
+    assert HIGH_WATER_BYTES + READ_BYTES + WRITE_HIGH_WATER_BYTES <= 192 * 1024
+    assert upstream.last_request.blocked_s > 0
+    assert upstream.last_request.events_sent < 20000
+
+
+async def test_a_client_that_closes_its_half_has_left(client, upstream):
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    body = json.dumps({"model": "openai/fm:stall-headers", "messages": MESSAGES}).encode()
+    writer.write(post(body))
+    await upstream.wait_for_requests(1)
+
+    writer.write_eof()
+
+    await asyncio.wait_for(upstream.wait_for_clients_gone(1), 1)
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+
+
+async def test_an_idle_connection_is_kept_only_so_long(start):
+    async with start("gateway: {keepalive_s: 0.2}") as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert KEY.encode() not in answer
