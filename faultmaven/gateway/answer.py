@@ -98,14 +98,14 @@ def make_head(
     status: int, content_type: str, fields: str, request: BaseRequest, answer: Answer
 ) -> bytes:
     """Give status line and headers."""
+    origins = options_of(request).cors_origins
+    if origins:
+        fields += origin_fields(origins, request.headers)
     if not answer.keep_alive:
         fields += "connection: close\r\n"
     elif request.version < (1, 1):
         fields += "connection: keep-alive\r\n"
     text = (
-    origins = options_of(request).cors_origins
-    if origins:
-        fields += origin_fields(origins, request.headers)
         f"content-type: {content_type}\r\nx-content-type-options: nosniff\r\n"
         f"date: {rfc822_formatted_time()}\r\n{fields}\r\n"
     )

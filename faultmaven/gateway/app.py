@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.auth import ANYONE, presented_key, unauthorised
+from faultmaven.gateway.books import Books
 from faultmaven.gateway.cors import is_preflight, preflight_fields
 from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.fronts import openai_error
@@ -266,6 +267,9 @@ class Gateway:
         """Find the page for the method, and see that the caller may have it."""
         page = route.pages.get(visit.request.method)
         if page is None:
+            origins, headers = self.options.cors_origins, visit.request.headers
+            if origins and is_preflight(visit.request.method, origins, headers):
+                return _preflight
             message = f"This path takes {', '.join(sorted(route.pages))}."
             raise Fault(405, "invalid_request", "method_not_allowed", message)
         if route.access == "open":
@@ -294,8 +298,10 @@ class Gateway:
         return f"{self._id_prefix}{next(self._numbers):x}"
 
 
-def _is_word(text: str) -> bool:
-    return text.replace("-", "").replace("_", "").replace(".", "").isalnum()
+async def _preflight(visit: Visit) -> Answer:
+    """Tell a browser that a page of an origin that is listed may call."""
+    fields = f"x-request-id: {visit.request_id}\r\n" + preflight_fields(visit.request.headers)
+    return Answer(200, b"", "text/plain", fields)
 
 
 def _log_line(record: Record) -> str:
@@ -316,12 +322,3 @@ def _log_line(record: Record) -> str:
         "cost_usd": record.cost_usd,
     }
     return codec.dumps(line).decode()
-            origins, headers = self.options.cors_origins, visit.request.headers
-            if origins and is_preflight(visit.request.method, origins, headers):
-                return _preflight
-async def _preflight(visit: Visit) -> Answer:
-    """Tell a browser that a page of an origin that is listed may call."""
-    fields = f"x-request-id: {visit.request_id}\r\n" + preflight_fields(visit.request.headers)
-    return Answer(200, b"", "text/plain", fields)
-
-

@@ -33,13 +33,13 @@ class GatewayOptions:
             the providers' own.
         drain_s: what running requests have when the server ends.
         keepalive_s: how long an idle connection of a client is kept.
-        insecure: listen beyond this machine without keys.
-        keys: who may come in.
-    """
         header_timeout_s: what a new client has to send the head of its first request.
         body_timeout_s: what a client has to send a request's body.
         write_timeout_s: what a client has to take anything of its answer.
         cors_origins: whose pages may call from browsers, as `https://host`; none by default.
+        insecure: listen beyond this machine without keys.
+        keys: who may come in.
+    """
 
     keys: KeyRing
     host: str = DEFAULT_HOST
@@ -49,15 +49,15 @@ class GatewayOptions:
     request_timeout_s: float | None = None
     drain_s: float = 30.0
     keepalive_s: float = 75.0
+    header_timeout_s: float = 15.0
+    body_timeout_s: float = 30.0
+    write_timeout_s: float = 60.0
+    cors_origins: frozenset[str] = frozenset()
     insecure: bool = False
 
     @classmethod
     def of(cls, settings: Settings, **given: Any) -> Self:
         """Make the options that are in force.
-    header_timeout_s: float = 15.0
-    body_timeout_s: float = 30.0
-    write_timeout_s: float = 60.0
-    cors_origins: frozenset[str] = frozenset()
 
         Args:
             settings: the environment and the file.
@@ -71,6 +71,7 @@ class GatewayOptions:
         known = {name: value for name, value in section.items() if name in _FROM_FILE}
         chosen = known | {name: value for name, value in given.items() if value is not None}
         chosen.setdefault("request_timeout_s", settings.llm_request_timeout)
+        chosen["cors_origins"] = frozenset(chosen.get("cors_origins", ()))
         listed = settings.file.data.get("keys", []) if settings.file else []
         keys = KeyRing(settings.faultmaven_gateway_keys, admin_keys, listed)
         options = cls(keys=keys, **chosen)
@@ -78,7 +79,6 @@ class GatewayOptions:
         return options
 
     @property
-        chosen["cors_origins"] = frozenset(chosen.get("cors_origins", ()))
     def is_loopback(self) -> bool:
         """Tell whether only this machine can connect."""
         if self.host == "localhost":
@@ -100,6 +100,18 @@ class GatewayOptions:
                 "set FAULTMAVEN_GATEWAY_KEYS, or listen on 127.0.0.1, or say --insecure."
             )
             raise ConfigurationError(msg, code="gateway_without_key")
+        if wrong := wrong_origins(sorted(self.cors_origins)):
+            msg = (
+                f"gateway.cors_origins: {wrong[0]!r} is no origin; write scheme and host as "
+                "browsers do, such as https://app.example.com, and no `*`."
+            )
+            raise ConfigurationError(msg, code="bad_origin")
+
+
+def options_of(request: BaseRequest) -> GatewayOptions:
+    """Give the settings in force for the connection that a request came by."""
+    options: GatewayOptions = request.protocol.gateway.options  # type: ignore[attr-defined]  # the server's own protocol
+    return options
 
 
 _FROM_FILE = frozenset(
@@ -118,15 +130,3 @@ _FROM_FILE = frozenset(
         "write_timeout_s",
     }
 )
-        if wrong := wrong_origins(sorted(self.cors_origins)):
-            msg = (
-                f"gateway.cors_origins: {wrong[0]!r} is no origin; write scheme and host as "
-                "browsers do, such as https://app.example.com, and no `*`."
-            )
-            raise ConfigurationError(msg, code="bad_origin")
-
-
-def options_of(request: BaseRequest) -> GatewayOptions:
-    """Give the settings in force for the connection that a request came by."""
-    options: GatewayOptions = request.protocol.gateway.options  # type: ignore[attr-defined]  # the server's own protocol
-    return options

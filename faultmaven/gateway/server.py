@@ -15,8 +15,8 @@ from aiohttp.web import BaseRequest, RequestPayloadError, Server
 from aiohttp.web_protocol import ERROR, RequestHandler
 from typing_extensions import override
 
-from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.answer import WRITE_HIGH_WATER_BYTES
+from faultmaven.gateway.faults import Fault
 from faultmaven.infrastructure.llm.secret import install_log_redaction
 
 if TYPE_CHECKING:
