@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.auth import ANYONE, presented_key, unauthorised
-from faultmaven.gateway.books import Books
 from faultmaven.gateway.cors import is_preflight, preflight_fields
 from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.fronts import openai_error
