@@ -67,6 +67,11 @@ class Answer:
         """Give the bytes of the body."""
         return len(self.body)
 
+    @property
+    def fields(self) -> str:
+        """Give the header lines that are its own, each ended by CR LF."""
+        return self._fields
+
     def add_fields(self, fields: str) -> None:
         """Add header lines, each ended by CR LF."""
         self._fields += fields

@@ -48,6 +48,7 @@ class Fault(Exception):  # noqa: N818  # what a client is told, not what went wr
         close: the connection cannot be used again.
         error: what went wrong upstream, None where nothing did.
         attempts: tries made at providers, None where none was.
+        fields: further header lines, each ended by CR LF.
     """
 
     status: int
@@ -60,6 +61,7 @@ class Fault(Exception):  # noqa: N818  # what a client is told, not what went wr
     close: bool = False
     error: llm.LLMError | None = None
     attempts: int | None = None
+    fields: str = ""
 
     def __str__(self) -> str:
         return self.message
@@ -130,6 +132,7 @@ _UPSTREAM: Final[tuple[type[llm.LLMError], int, Kind, str]] = (
 
 # Codes of ours that say more than the class does.
 _OWN_CODES: Final = {
+    "circuit_open": "upstream_unavailable",
     "answer_cut_off": "upstream_protocol_error",
     "no_embeddings": "no_embeddings",
     "response_too_large": "response_too_large",

@@ -59,11 +59,14 @@ class FrontEnd(Protocol):
         name: for metrics and logs.
         wire_format: what `HTTPProvider.can_forward` is asked for; None is never relayed.
         passed_headers: names of the client's headers that mean something to the provider.
+        answer_fields: where a body says how many tokens an answer may have, a dot between the names of
+            nested fields; the one to add first.
     """
 
     name: str
     wire_format: str | None
     passed_headers: tuple[str, ...]
+    answer_fields: tuple[str, ...]
 
     def read(self, body: dict[str, Any]) -> Ask:
         """Check what can be checked cheaply.

@@ -95,6 +95,7 @@ class MessagesFront:
     name = "anthropic_messages"
     wire_format: str | None = "anthropic_messages"
     passed_headers: tuple[str, ...] = ("anthropic-beta",)
+    answer_fields: tuple[str, ...] = ("max_tokens",)
     error_body = staticmethod(error_body)
 
     def read(self, body: dict[str, Any]) -> Ask:

@@ -167,6 +167,11 @@ class GeminiFront:
     name = "gemini_generate"
     wire_format: str | None = None
     passed_headers: tuple[str, ...] = ()
+    answer_fields: tuple[str, ...] = tuple(
+        f"{section}.{name}"
+        for section in ("generationConfig", "generation_config")
+        for name in ("maxOutputTokens", "max_output_tokens")
+    )
     error_body = staticmethod(error_body)
 
     def __init__(self, model: str, *, stream: bool) -> None:

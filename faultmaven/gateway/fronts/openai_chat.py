@@ -81,6 +81,7 @@ class ChatFront:
     name = "openai_chat"
     wire_format: str | None = "openai_chat"
     passed_headers: tuple[str, ...] = ()
+    answer_fields: tuple[str, ...] = ("max_tokens", "max_completion_tokens")
     error_body = staticmethod(openai_error.error_body)
     error_event = staticmethod(openai_error.error_event)
 

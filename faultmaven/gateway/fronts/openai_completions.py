@@ -41,6 +41,7 @@ class CompletionsFront:
     name = "openai_completions"
     wire_format: str | None = None
     passed_headers: tuple[str, ...] = ()
+    answer_fields: tuple[str, ...] = ("max_tokens",)
     error_body = staticmethod(openai_error.error_body)
     error_event = staticmethod(openai_error.error_event)
 

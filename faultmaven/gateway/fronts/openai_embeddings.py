@@ -43,6 +43,7 @@ class EmbeddingsFront:
     name = "openai_embeddings"
     wire_format: str | None = "openai_embeddings"
     passed_headers: tuple[str, ...] = ()
+    answer_fields: tuple[str, ...] = ()
     error_body = staticmethod(openai_error.error_body)
     error_event = staticmethod(openai_error.error_event)
 

@@ -66,6 +66,7 @@ class ResponsesFront:
     name = "openai_responses"
     wire_format: str | None = "openai_responses"
     passed_headers: tuple[str, ...] = ()
+    answer_fields: tuple[str, ...] = ("max_output_tokens",)
     error_body = staticmethod(openai_error.error_body)
 
     def read(self, body: dict[str, Any]) -> Ask:

@@ -89,8 +89,12 @@ class Window:
         if real > taken:
             self._add(self._slice, real - taken)
         elif self._slice - taken_at < _SLICES:
-            self._slices[taken_at % _SLICES] -= taken - real
-            self._used -= taken - real
+            place = taken_at % _SLICES
+            back = min(
+                taken - real, self._slices[place]
+            )  # what was taken from another window is not here
+            self._slices[place] -= back
+            self._used -= back
 
     def _add(self, number: int, amount: int) -> None:
         if amount:
