@@ -75,11 +75,13 @@ class Route:
         pages: by method.
         access: who may have it: everyone, holders of keys, administrators.
         error_body: errors in the API of the path.
+        id_header: where the API's clients look for the request's id, beside `x-request-id`.
     """
 
     pages: Mapping[str, Page]
     access: Access = "key"
     error_body: ErrorBody = openai_error.error_body
+    id_header: str | None = None
 
 
 class Gateway:
@@ -165,6 +167,8 @@ class Gateway:
         """Make the answer of a fault."""
         make_body = openai_error.error_body if route is None else route.error_body
         fields = f"x-request-id: {request_id}\r\n"
+        if route is not None and route.id_header is not None:
+            fields += f"{route.id_header}: {request_id}\r\n"
         if fault.status == 401:
             fields += "www-authenticate: Bearer\r\n"
         if fault.retry_after_s is not None:

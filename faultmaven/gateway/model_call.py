@@ -44,11 +44,13 @@ class ModelCall:
     Args:
         gateway: what knows the providers.
         front: the API.
+        id_header: where its clients look for the request's id, beside `x-request-id`.
     """
 
-    def __init__(self, gateway: Gateway, front: FrontEnd) -> None:
+    def __init__(self, gateway: Gateway, front: FrontEnd, id_header: str | None = None) -> None:
         self._gateway = gateway
         self._front = front
+        self._id_header = id_header
 
     async def __call__(self, visit: Visit) -> Answer:
         """Answer a request."""
@@ -103,7 +105,7 @@ class ModelCall:
 
         provider, whole = await first_good(self._gateway, plan, deadline, record, ask_one)
         account(provider, whole, record, self._front, ask)
-        return Answer(200, whole.body, fields=_fields(record, whole.route))
+        return Answer(200, whole.body, fields=_fields(record, whole.route, self._id_header))
 
     async def _translate(
         self, provider: BaseLLMProvider, ask: Ask, model: str | None, timeout_s: float | None
@@ -122,7 +124,8 @@ class ModelCall:
         provider, opened = await first_good(self._gateway, plan, deadline, record, ask_one)
         record.note_first()
         answer = Answer(200, b"")
-        writer = StreamedAnswer(visit.request, answer, _fields(record, opened.route))
+        fields = _fields(record, opened.route, self._id_header)
+        writer = StreamedAnswer(visit.request, answer, fields)
         task = asyncio.current_task()
         assert task is not None
         self._gateway.streams.add(task)
@@ -227,7 +230,7 @@ def _late() -> LLMTimeoutError:
     return LLMTimeoutError("the request's deadline has passed", code="deadline_exceeded")
 
 
-def _fields(record: Record, route: Route) -> str:
+def _fields(record: Record, route: Route, id_header: str | None) -> str:
     """Give the header lines of an answer."""
     fields = (
         f"x-request-id: {record.request_id}\r\n"
@@ -236,6 +239,8 @@ def _fields(record: Record, route: Route) -> str:
         f"x-faultmaven-route: {record.rule}\r\n"
         f"x-faultmaven-attempts: {record.attempts}\r\n"
     )
+    if id_header is not None:
+        fields += f"{id_header}: {record.request_id}\r\n"
     if record.cost_usd is not None:
         fields += f"x-faultmaven-cost-usd: {record.cost_usd:.8f}\r\n"
     if route.unsupported:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from faultmaven.gateway.app import Route
-from faultmaven.gateway.fronts.anthropic_messages import MessagesFront
+from faultmaven.gateway.fronts.anthropic_messages import ID_HEADER, MessagesFront
 from faultmaven.gateway.fronts.gemini import GeminiPages
 from faultmaven.gateway.fronts.openai_chat import ChatFront
 from faultmaven.gateway.fronts.openai_completions import CompletionsFront
@@ -32,13 +32,17 @@ FRONTS: Final[dict[str, FrontEnd]] = {
     "/v1/responses": ResponsesFront(),
 }
 EMBEDDINGS: Final = "/v1/embeddings"
+# Where a front end's clients look for a request's id, beside `x-request-id`.
+ID_HEADERS: Final = {"/v1/messages": ID_HEADER}
 
 
 def add_all(gateway: Gateway) -> None:
     """Give a gateway all of its paths."""
     for path, front in FRONTS.items():
-        call = ModelCall(gateway, front)
-        gateway.add_routes([(path, Route({"POST": call}, error_body=front.error_body))])
+        id_header = ID_HEADERS.get(path)
+        call = ModelCall(gateway, front, id_header)
+        route = Route({"POST": call}, error_body=front.error_body, id_header=id_header)
+        gateway.add_routes([(path, route)])
     embeddings = EmbeddingCall(gateway, EmbeddingsFront())
     gateway.add_routes([(EMBEDDINGS, Route({"POST": embeddings}))])
     for pages in (

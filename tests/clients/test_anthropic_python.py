@@ -42,6 +42,7 @@ def test_messages_answer(client, upstream, model):
     )
 
     assert answer.content[0].text == "Good morning."
+    assert answer._request_id.startswith("req_")
     assert answer.stop_reason == "end_turn"
     assert (answer.usage.input_tokens, answer.usage.cache_read_input_tokens) == (10, 20)
     assert answer.usage.output_tokens == 7

@@ -124,12 +124,3 @@ async def test_embeddings_of_another_dialect_come_in_openais_shape(start):
     assert reply.status == 200, answer
     assert [row["index"] for row in answer["data"]] == [0, 1]
     assert isinstance(answer["data"][0]["embedding"], str)
-
-
-async def test_tokens_are_counted_without_an_answer(client, upstream):
-    body = {"model": "openai/fake", "messages": [{"role": "user", "content": "Hello there"}]}
-
-    async with client.post("/v1/messages/count_tokens", body) as reply:
-        assert (await reply.json())["input_tokens"] > 0
-
-    assert not upstream.requests

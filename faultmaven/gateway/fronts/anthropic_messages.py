@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.sse import ServerSentEvent
     from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse, Usage
 
+# Anthropic's clients read a request's id from it (anthropic 2.12, `_request_id`).
+ID_HEADER: Final = "request-id"
 _NUMBER: Final = (int, float)
 _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "max_tokens": ((int,), "an integer"),

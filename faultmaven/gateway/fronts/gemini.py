@@ -150,10 +150,10 @@ class GeminiPages:
             target = self._gateway.plan_for(model, visit.caller).targets[0]
             provider = self._gateway.get_provider(target.provider)
             request = request_from_wire(field(body, "generateContentRequest") or body)
-            tokens = await count_or_estimate(provider, replace(request, model=target.model))
+            counted = await count_or_estimate(provider, replace(request, model=target.model))
         except LLMError as error:
             raise fault_of(error) from error
-        return json_answer({"totalTokens": tokens}, visit)
+        return json_answer({"totalTokens": counted.tokens}, visit, fields=counted.field)
 
 
 class GeminiFront:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # The version that compatible hosts know.  2026-10-21 is newer: it refuses the sampling parameters that
 # older models take (documentation, read 2026-11-21).
 ANTHROPIC_VERSION = "2023-06-01"
+# For `can_forward`: a body of `POST /messages/count_tokens`.
+COUNT_FORMAT = "anthropic_count_tokens"
 # OpenAI's parameters that the API answers 400 to (documentation, read 2026-11-20).
 _NOT_TAKEN = (
     "seed",
@@ -77,6 +79,16 @@ class AnthropicProvider(QuestionProvider):
         model = asked.model or ""
         body = self._counted_body(model, count_request_to_wire(self._transform_request(asked)))
         return await self._ask(self._count_url(), body, token_count_from_wire, model)
+
+    def can_forward(self, wire_format: str, body: Mapping[str, Any]) -> bool:
+        """Tell whether a client's body may be posted as it is, but for the model's name."""
+        if wire_format == COUNT_FORMAT:
+            wire_format = "anthropic_messages"
+        return super().can_forward(wire_format, body)
+
+    def _forward_url(self, wire_format: str) -> str:
+        del wire_format
+        return self._count_url()
 
     def _count_url(self) -> str:
         """Give where tokens are counted."""
