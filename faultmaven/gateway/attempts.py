@@ -11,6 +11,7 @@ from faultmaven.infrastructure.llm.errors import (
     InvalidRequestError,
     LLMError,
 )
+from faultmaven.infrastructure.llm.providers.chain import Chain, count_tries
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,29 +32,46 @@ async def first_good(
     record: Record,
     ask_one: Callable[[BaseLLMProvider, Target], Awaitable[Found]],
 ) -> tuple[BaseLLMProvider, Found]:
-    """Ask the targets in order until one answers.
+    """Ask the targets in order until one answers; who keeps failing is left out for a while.
+
+    The record gets the passage of the target that answers; `settle` tells it how the call ended.
 
     Raises:
         LLMError: none did, or the request itself is wrong.
     """
     errors: list[LLMError] = []
-    for target in plan.targets:
+    chain = Chain(gateway.registry.circuits, plan.targets)
+    while (target := chain.next()) is not None:
         record.provider, record.model = target.provider, target.model or ""
-        record.rule = "fallback" if errors else plan.rule
+        record.rule = plan.rule if target is plan.targets[0] else "fallback"
         try:
             provider = gateway.get_provider(target.provider)
-            found = await ask_one(provider, target)
+            turn = chain.enter(provider, provider.get_effective_model(target.model))
+            if turn is None:
+                continue
+            with turn:
+                found = await ask_one(provider, target)
         except LLMError as error:
             errors.append(error)
-            record.attempts += len(error.attempts)
+            record.attempts += count_tries(error.attempts)
             is_over = deadline is not None and time.monotonic() >= deadline
             if is_over or isinstance(error, InvalidRequestError | ContentFilterError):
                 break
         else:
+            turn.passage.began()
+            record.passage = turn.passage
             record.model = found.model
             record.attempts += len(found.route.attempts) or 1
             return provider, found
     raise _together(errors)
+
+
+def settle(record: Record) -> None:
+    """Tell the circuit of whoever answered that the call is over; a client that left counts as nothing."""
+    if record.outcome == "ok":
+        record.passage.succeeded()
+    else:
+        record.passage.released()
 
 
 def _together(errors: list[LLMError]) -> LLMError:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from faultmaven.gateway.accounting import account
 from faultmaven.gateway.answer import Answer, StreamedAnswer
-from faultmaven.gateway.attempts import first_good
+from faultmaven.gateway.attempts import first_good, settle
 from faultmaven.gateway.body import parse_object, read_body, timeout_of
 from faultmaven.gateway.faults import Fault, fault_of
 from faultmaven.gateway.record import Record
@@ -80,6 +80,7 @@ class ModelCall:
         except LLMError as error:
             raise self._told(error, record) from error
         finally:
+            settle(record)
             gateway.finish(record)
 
     def _deadline(self, visit: Visit) -> float | None:
@@ -157,6 +158,7 @@ class ModelCall:
             error = StreamInterruptedError(
                 f"the stream broke off: {error.message}", code="stream_incomplete"
             )
+        record.passage.failed(error)
         fault = fault_of(error)
         is_broken = isinstance(error, StreamInterruptedError)
         record.outcome = "incomplete" if is_broken else type(error).__name__

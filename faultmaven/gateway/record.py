@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from faultmaven.infrastructure.llm.events import CallFinished
+from faultmaven.infrastructure.llm.health import UNWATCHED, Passage
 
 if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.types import Usage
@@ -34,6 +35,7 @@ class Record:
         cost_usd: the price, None if unknown.
         first_s: seconds until the first piece of a stream.
         duration_s: seconds until the end.
+        passage: what is told how the call ended.
     """
 
     request_id: str
@@ -53,6 +55,7 @@ class Record:
     cost_usd: float | None = None
     first_s: float | None = None
     duration_s: float = 0.0
+    passage: Passage = UNWATCHED
 
     def note_first(self) -> None:
         """Say that the first piece of the stream is on its way to the client."""

@@ -236,6 +236,7 @@ async def call_with_retries(
     attempt_timeout_s: float | None = None,
     clock: Clock = SYSTEM_CLOCK,
     on_failure: Callable[[LLMError, float | None], None] | None = None,
+    may_go_on: Callable[[], bool] = lambda: True,
 ) -> T:
     """Await `attempt()` until it succeeds, its error is final, or retries, budget or time are spent.
 
@@ -247,6 +248,7 @@ async def call_with_retries(
         attempt_timeout_s: a try that timed out is repeated only if this much is left before the deadline.
         clock: the time.
         on_failure: told of every failed try, with the seconds until the next one or None if that was it.
+        may_go_on: asked before the wait for another try and after it.
 
     Raises:
         LLMError: the last try's error.
@@ -262,7 +264,8 @@ async def call_with_retries(
                 if held:
                     budget.release()
                     held = False
-                delay_s = policy.delay_s(error, retry)
+                failure, delay_s = error, policy.delay_s(error, retry)
+                delay_s = delay_s if may_go_on() else None
                 if delay_s is not None and deadline is not None:
                     needed_s = delay_s + _next_try_s(error, attempt_timeout_s)
                     delay_s = delay_s if clock.monotonic() + needed_s < deadline else None
@@ -275,6 +278,8 @@ async def call_with_retries(
                 budget.succeeded()
                 return result
             await clock.sleep(delay_s)
+            if not may_go_on():
+                raise failure
             retry += 1
     finally:
         if held:

@@ -6,12 +6,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from faultmaven.infrastructure.llm.health import UNWATCHED
 from faultmaven.infrastructure.llm.types import Attempt, Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from faultmaven.infrastructure.llm.errors import LLMError
+    from faultmaven.infrastructure.llm.health import Passage
     from faultmaven.infrastructure.llm.http import Reply, StreamReply, Transport
     from faultmaven.infrastructure.llm.types import LLMRequest
 
@@ -30,6 +32,8 @@ class Call:
         body: the bytes to send.
         route: the receipt so far.
         try_started: `perf_counter` at the start of the present try.
+        passage: what is told how the call ended; where a chain makes the call, the chain tells.
+        key_number: which of the provider's keys the next try uses; None is the one in use by then.
     """
 
     request: LLMRequest
@@ -41,6 +45,8 @@ class Call:
     body: bytes = b""
     route: Route = field(default_factory=Route)
     try_started: float = 0.0
+    passage: Passage = UNWATCHED
+    key_number: int | None = None
 
     def note(self, provider: str, error: LLMError | None) -> None:
         """Write the present try into the receipt; None means that it succeeded."""
@@ -64,6 +70,8 @@ class Forward:
         deadline: monotonic instant that nothing may pass; None for none.
         route: the receipt, filled in where a try failed.
         method: in upper case.
+        key_number: which of the provider's keys is in the headers.
+        address: the URL before credentials were added.
     """
 
     model: str
@@ -75,6 +83,8 @@ class Forward:
     deadline: float | None = None
     route: Route = field(default_factory=Route)
     method: str = "POST"
+    key_number: int = 0
+    address: str = ""
 
     async def fetch(self) -> Reply:
         """Send it once and give the whole answer, whatever its status."""

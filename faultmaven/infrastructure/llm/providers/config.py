@@ -29,6 +29,7 @@ class ProviderConfig:
         row: the complete row, validated, with conventions filled in: everything that only a dialect
             reads.
         variables: values of the row's further variables (region, account, …).
+        keys: every key by its variable, `api_key` first, where there are several.
     """
 
     name: str = ""
@@ -42,6 +43,7 @@ class ProviderConfig:
     call_timeout_s: float | None = None
     row: Mapping[str, Any] = field(default_factory=dict, repr=False)
     variables: dict[str, str] = field(default_factory=dict, repr=False)
+    keys: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.models = list(self.models)
@@ -57,7 +59,7 @@ class ProviderConfig:
 
     def __reduce_ex__(self, protocol: object) -> tuple[type[ProviderConfig], tuple[Any, ...]]:
         # A pickle ends up in files and other processes: it carries neither key nor headers.
-        bare = replace(self, api_key=None, headers={}, variables={})
+        bare = replace(self, api_key=None, headers={}, variables={}, keys={})
         return ProviderConfig, tuple(getattr(bare, f.name) for f in fields(bare))
 
     def __getitem__(self, key: str) -> Any:

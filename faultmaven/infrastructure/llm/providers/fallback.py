@@ -1,7 +1,8 @@
 """One call through a chain of providers: the next one answers where one fails.
 
 A caller's own mistake is not repeated elsewhere, and a stream changes provider only before its first
-piece.  One deadline holds for the whole chain.
+piece.  One deadline and one number of tries hold for the whole chain; a provider that keeps failing is
+left out for a while.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from faultmaven.infrastructure.llm.errors import (
     LLMTimeoutError,
     ModelNotFoundError,
 )
+from faultmaven.infrastructure.llm.health import UNWATCHED, Circuits
+from faultmaven.infrastructure.llm.providers.chain import Chain
 from faultmaven.infrastructure.llm.secret import redact
 from faultmaven.infrastructure.llm.types import Attempt, Route
 
@@ -52,6 +55,7 @@ class ChainCall:
         options: further arguments of `generate`.
         timeout_s: for everything together; None is no bound but the providers' own.
         confidence_threshold: answers below it are kept, and given only where nothing better comes.
+        circuits: who is left out for now.
     """
 
     chain: Sequence[str]
@@ -61,6 +65,7 @@ class ChainCall:
     options: dict[str, Any]
     timeout_s: float | None = None
     confidence_threshold: float | None = None
+    circuits: Circuits = field(default_factory=Circuits)
     attempts: list[Attempt] = field(default_factory=list)
     errors: list[LLMError] = field(default_factory=list)
 
@@ -73,15 +78,21 @@ async def generate_with_fallback(call: ChainCall) -> LLMResponse:
         LLMError: the only one failed, or the request itself is wrong.
     """
     deadline = _Deadline(call.timeout_s)
+    chain = Chain(call.circuits, call.chain)
     best: LLMResponse | None = None
-    for name in call.chain:
+    while (name := chain.next()) is not None:
         begun = perf_counter()
         model = call.model
         try:
             provider = call.provider_of(name)
             model = _model_for(provider, call, name)
-            async with deadline.kept(name):
-                response = await provider.generate(call.prompt, model=model, **call.options)
+            turn = chain.enter(provider, provider.get_effective_model(model))
+            if turn is None:
+                continue
+            with turn:
+                async with deadline.kept(name):
+                    response = await provider.generate(call.prompt, model=model, **call.options)
+            turn.passage.succeeded()
         except LLMError as exc:
             _note(call, name, model, exc, begun)
             if _is_final(exc, call) or deadline.is_over():
@@ -104,30 +115,45 @@ async def stream_with_fallback(call: ChainCall) -> AsyncGenerator[LLMChunk]:
         LLMError: the only one failed, the request is wrong, or a stream broke after its beginning.
     """
     deadline = _Deadline(call.timeout_s)
-    for name in call.chain:
+    chain = Chain(call.circuits, call.chain)
+    while (name := chain.next()) is not None:
         begun = perf_counter()
-        model, started = call.model, False
+        model, started, passage = call.model, False, UNWATCHED
         try:
             provider = call.provider_of(name)
             model = _model_for(provider, call, name)
+            turn = chain.enter(provider, provider.get_effective_model(model))
+            if turn is None:
+                continue
+            passage = turn.passage
             async with aclosing(
                 provider.stream(call.prompt, model=model, **call.options)
             ) as chunks:
-                while True:
-                    async with deadline.kept(name):
-                        chunk = await anext(chunks, None)
-                    if chunk is None:
-                        return
+                with turn:
+                    chunk = await _next(chunks, deadline, name)
+                passage.began()
+                while chunk is not None:
                     started = True
                     yield chunk
+                    chunk = await _next(chunks, deadline, name)
+                passage.succeeded()
+                return
         except LLMError as exc:
             _note(call, name, model, exc, begun)
             if started:
+                passage.failed(exc)
                 exc.attempts = tuple(call.attempts)
                 raise
             if _is_final(exc, call) or deadline.is_over():
                 break
     raise _failure(call)
+
+
+async def _next(
+    chunks: AsyncGenerator[LLMChunk], deadline: _Deadline, name: str
+) -> LLMChunk | None:
+    async with deadline.kept(name):
+        return await anext(chunks, None)
 
 
 class _Deadline:

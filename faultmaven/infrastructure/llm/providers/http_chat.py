@@ -170,8 +170,10 @@ class HTTPChat(HTTPService):
                 yield chunk
             if call.schema is not None:
                 read_structure(assemble(kept), call.schema, call.level)
+            call.passage.succeeded()
         except LLMError as error:
             explained = self._explain_interruption(error, call, "".join(text))
+            call.passage.failed(explained)
             if explained is error:
                 raise
             raise explained from error

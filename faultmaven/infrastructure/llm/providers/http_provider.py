@@ -81,12 +81,15 @@ class HTTPProvider(HTTPChat):
             chosen = body["model"] = self._forward_model(model, wire_format)
             url = self._forward_url(wire_format)
         data = codec.dumps(body)
+        number, address = self._keys.number, url
         url, headers = await self._authorize("POST", url, self._get_headers(), data)
         if self._min_interval_s:
             await self._pace()
-        return Forward(
+        forward = Forward(
             chosen, url, headers, data, self._transport, self.config.timeout, deadline, route
         )
+        forward.key_number, forward.address = number, address
+        return forward
 
     async def make_pass(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
@@ -161,15 +164,27 @@ class HTTPProvider(HTTPChat):
             LLMError: the last try's error, its `attempts` filled in.
         """
         call = Call(LLMRequest([]), forward.model, forward.url, deadline=forward.deadline)
-        call.route = forward.route
+        call.route, call.key_number = forward.route, forward.key_number
         failed = [error]
 
         async def next_try() -> T:
             if failed:
                 raise failed.pop()
+            if forward.key_number != self._keys.number:
+                await self._change_key(forward)
             return await attempt()
 
         return await self._retried(call, next_try)
+
+    async def _change_key(self, forward: Forward) -> None:
+        """Give a forward the credentials of the key that is in use now; the client's headers stay."""
+        keys, old, new = self._keys, forward.key_number, self._keys.number
+        forward.key_number = new
+        forward.url, fresh = await self._authorize(
+            forward.method, forward.address, self._get_headers(), forward.body
+        )
+        kept = {name: text for name, text in forward.headers.items() if not keys.holds(old, text)}
+        forward.headers = kept | {name: t for name, t in fresh.items() if keys.holds(new, t)}
 
 
 _FORWARD_BREAKERS = frozenset(

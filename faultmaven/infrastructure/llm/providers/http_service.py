@@ -19,12 +19,15 @@ from faultmaven.infrastructure.llm.errors import (
     ProviderNotConfiguredError,
     ResponseFormatError,
 )
+from faultmaven.infrastructure.llm.health import UNWATCHED, CircuitPolicy
 from faultmaven.infrastructure.llm.http import HTTPTransport, TransportPolicy, intercepted
 from faultmaven.infrastructure.llm.providers.base import (
     BaseLLMProvider,
     KeyCheck,
 )
 from faultmaven.infrastructure.llm.providers.call import Call
+from faultmaven.infrastructure.llm.providers.chain import take_turn
+from faultmaven.infrastructure.llm.providers.key_row import KeyRow
 from faultmaven.infrastructure.llm.providers.remedy import explain, first_variable
 from faultmaven.infrastructure.llm.retry import (
     SYSTEM_CLOCK,
@@ -42,8 +45,11 @@ from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from faultmaven.infrastructure.llm.health import Circuits, Passage
     from faultmaven.infrastructure.llm.http import Reply, Transport
+    from faultmaven.infrastructure.llm.providers.chain import Turn
     from faultmaven.infrastructure.llm.providers.config import ProviderConfig
+    from faultmaven.infrastructure.llm.providers.key_row import KeyState
     from faultmaven.infrastructure.llm.retry import Clock
 
 T = TypeVar("T")
@@ -64,6 +70,9 @@ class HTTPService(BaseLLMProvider):
         transport: what sends bytes; None makes an `HTTPTransport` of its own pool.
         clock: what waits between tries; a test passes its own.
         **settings: as for `BaseLLMProvider`.
+
+    Attributes:
+        circuits: what is told how calls end; None outside a registry.
     """
 
     # How the key travels where the row does not say.
@@ -83,6 +92,12 @@ class HTTPService(BaseLLMProvider):
             self.config = replace(self.config, name=default)
         if self.config.api_key:
             remember_secret(self.config.api_key)
+        keys = self.config.keys
+        for key in keys.values():
+            remember_secret(key)
+        self.circuits: Circuits | None = None
+        # A key that was given instead of the variables' is the only one.
+        self._keys = KeyRow(keys if self.config.api_key in keys.values() else {})
         self._clock = clock
         self._own_transport: Transport = transport or HTTPTransport(
             self.config.name, TransportPolicy.from_row(self.config.row)
@@ -118,7 +133,7 @@ class HTTPService(BaseLLMProvider):
     async def check_key(self, api_key: str | None = None) -> KeyCheck:
         """Ask for the model list, or for one token where there is none; one request, 10 s."""
         if api_key is not None:
-            other = type(self)(replace(self.config, api_key=api_key), clock=self._clock)
+            other = type(self)(replace(self.config, api_key=api_key, keys={}), clock=self._clock)
             async with other:
                 return await other.check_key()
         try:
@@ -131,6 +146,10 @@ class HTTPService(BaseLLMProvider):
             if error.code != "no_models":
                 return KeyCheck(ok=False, reason=error.message)
         return KeyCheck(ok=True)
+
+    def key_states(self) -> list[KeyState]:
+        """Tell how each key stands, where there are several; no key is among it."""
+        return self._keys.states(self._clock.monotonic())
 
     async def get_available_models(self) -> list[str]:
         """Ask the provider's model list; the configured models, with a warning, where that fails."""
@@ -174,35 +193,75 @@ class HTTPService(BaseLLMProvider):
         return parse_error(status, headers, body)
 
     async def _retried(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until it works or is final; every try goes into the receipt."""
+        """Try until it works or is final; every try goes into the receipt, and to the circuit."""
+        turn = take_turn(self.provider_name)
+        passage = self._watched(call) if turn is None else turn.passage
+        tries = _Tries(turn)
 
         def note(error: LLMError, delay_s: float | None) -> None:
             call.note(self.provider_name, error)
             logger.debug("%s; next try in %s s", error.message, delay_s)
 
-        async def explained() -> T:
-            call.try_started = time.perf_counter()
-            try:
-                return await attempt()
-            except LLMError as error:
-                explain(error, self.config, call.model)
-                raise
-
         try:
             result = await call_with_retries(
-                explained,
+                lambda: self._with_keys(call, attempt, tries, passage),
                 policy=self._retry_policy,
                 budget=self._retry_budget,
                 deadline=call.deadline,
                 attempt_timeout_s=self.config.timeout,
                 clock=self._clock,
                 on_failure=note,
+                may_go_on=tries.is_another_left,
             )
         except LLMError as error:
             error.attempts = tuple(call.route.attempts)
             raise
+        except BaseException:
+            passage.released()
+            raise
         call.note(self.provider_name, None)
+        if turn is None:
+            call.passage = passage
+            if call.request.stream:
+                passage.began()
+            else:
+                passage.succeeded()
         return result
+
+    async def _with_keys(
+        self, call: Call, attempt: Callable[[], Awaitable[T]], tries: _Tries, passage: Passage
+    ) -> T:
+        """Make one try, and at once another with each further key where it is only the key that fails."""
+        while True:
+            number = self._keys.number if call.key_number is None else call.key_number
+            call.key_number = None
+            call.try_started = time.perf_counter()
+            tries.made += 1
+            try:
+                return await attempt()
+            except LLMError as error:
+                explain(error, self.config, call.model)
+                if not self._has_other_key(number, error):
+                    passage.failed(error)
+                    raise
+                if not tries.is_another_left():
+                    raise
+                call.note(self.provider_name, error)
+
+    def _watched(self, call: Call) -> Passage:
+        """Let a call through that was asked of this provider by name, however unwell it is."""
+        circuits = self.circuits
+        if circuits is None or not circuits.policy.enabled:
+            return UNWATCHED
+        return circuits.find(self.provider_name, call.model).watch()
+
+    def _has_other_key(self, number: int, error: LLMError) -> bool:
+        """Take the next key where there is one and it was only the key that failed."""
+        policy = CircuitPolicy() if self.circuits is None else self.circuits.policy
+        if not self._keys.put_aside(number, error, self._clock.monotonic(), policy):
+            return False
+        self.api_key = self.config.api_key = self._keys.key
+        return True
 
     async def _send(
         self, method: str, url: str, body: bytes | None, timeout_s: float, deadline: float | None
@@ -316,6 +375,19 @@ class HTTPService(BaseLLMProvider):
         Raises:
             LLMError: the provider refused it, or did not answer.
         """
+
+
+class _Tries:
+    """How many tries a call has made, and whether its chain leaves it another."""
+
+    def __init__(self, turn: Turn | None) -> None:
+        self._turn = turn
+        self.made = 0
+
+    def is_another_left(self) -> bool:
+        """Tell whether one more may be made."""
+        turn = self._turn
+        return turn is None or (self.made < turn.tries and not turn.passage.is_stopped)
 
 
 def parse_json(body: bytes) -> Any:

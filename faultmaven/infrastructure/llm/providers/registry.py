@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from faultmaven.config.errors import ConfigFileError
 from faultmaven.config.settings import load_settings
 from faultmaven.infrastructure.llm.errors import ConfigurationError
+from faultmaven.infrastructure.llm.health import CircuitPolicy, Circuits
 from faultmaven.infrastructure.llm.providers import row as rows
 from faultmaven.infrastructure.llm.providers.prices import make_catalog, replace_catalog
 from faultmaven.infrastructure.llm.providers.roster import ROLES, Roster
@@ -65,6 +66,9 @@ class ProviderRegistry:
         settings: what the environment says; None reads it now.
         schema: the rows that Python code states.
 
+    Attributes:
+        circuits: which providers' models keep failing.
+
     Raises:
         ConfigurationError: the environment, `.env` or faultmaven.yaml cannot be used.
     """
@@ -74,6 +78,7 @@ class ProviderRegistry:
     ) -> None:
         self.settings = settings if settings is not None else _read(load_settings)
         self._remember_secrets()
+        self.circuits = Circuits(_circuit_policy(self.settings))
         self._schema = schema
         self._roster = Roster(schema, self.settings)
         self._lock = threading.RLock()
@@ -246,6 +251,7 @@ class ProviderRegistry:
         catalog = make_catalog(fresh.file)
         with self._lock:
             self.settings, self._roster = fresh, roster
+            self.circuits.renew(_circuit_policy(fresh))
             self._remember_secrets()
             replace_catalog(self._catalog, catalog)
             self._catalog = catalog
@@ -331,7 +337,10 @@ class ProviderRegistry:
 
         config = rows.make_config(name, row, self.settings)
         provider_class = load_provider_class(name, row["provider_class"])
-        return construct(name, lambda: provider_class(config))
+        provider = construct(name, lambda: provider_class(config))
+        if hasattr(provider, "circuits") and provider.circuits is None:
+            provider.circuits = self.circuits
+        return provider
 
     def _chain_call(
         self,
@@ -347,13 +356,18 @@ class ProviderRegistry:
         if not isinstance(prompt, str):
             prompt = list(prompt)
         return ChainCall(
-            chain, self.get_provider, prompt, model, options, timeout_s, confidence_threshold
-        )
+            chain, self.get_provider, prompt, model, options, timeout_s, confidence_threshold,
+            self.circuits,
+        )  # fmt: skip
 
     def _remember_secrets(self) -> None:
         file = self.settings.file
         for value in [*self.settings.secret_values(), *(file.secrets if file else ())]:
             remember_secret(value)
+
+
+def _circuit_policy(settings: Settings) -> CircuitPolicy:
+    return CircuitPolicy.of(settings.file.section("circuit") if settings.file else {})
 
 
 def _read(load: Callable[[], Settings]) -> Settings:

@@ -188,11 +188,11 @@ class _Resolver:
                 code="provider_not_configured",
             )
         base_url = self._base_url()
-        row, settings = self.addressed_row(base_url), self.settings
+        row, settings, keys = self.addressed_row(base_url), self.settings, self._all_keys()
         retries = settings.llm_max_retries
         return ProviderConfig(
             name=self.name,
-            api_key=self._api_key(),
+            api_key=next(iter(keys.values()), None),
             base_url=base_url,
             models=self._models(),
             max_retries=int(row["max_retries"]) if retries is None else retries,
@@ -202,6 +202,7 @@ class _Resolver:
             call_timeout_s=settings.llm_request_timeout,
             row=row,
             variables=self.variables,
+            keys=keys if len(keys) > 1 else {},
         )
 
     def base_url_or_none(self) -> str | None:
@@ -223,22 +224,25 @@ class _Resolver:
     def _key(self) -> str | None:
         return self._first(self.row["api_key_var"])
 
-    def _api_key(self) -> str | None:
-        key = (self._key() or "").strip()
-        if not key:
-            return None
-        variable = next(n for n in _listed(self.row["api_key_var"]) if self.settings.lookup(n))
-        if not (key.isascii() and key.isprintable()):
-            msg = (
-                f"{variable} ({self.settings.source_of(variable)}) holds a character that no key has: "
-                "copy the key again, without quotes, spaces or line breaks."
-            )
-            raise ConfigurationError(
-                msg,
-                provider=self.name,
-                code="bad_key",
-            )
-        return Secret(key).reveal()
+    def _all_keys(self) -> dict[str, str]:
+        """Give the keys by their variables, each key once, in order."""
+        keys: dict[str, str] = {}
+        for variable in _listed(self.row["api_key_var"]):
+            key = (self.settings.lookup(variable) or "").strip()
+            if not key or key in keys.values():
+                continue
+            if not (key.isascii() and key.isprintable()):
+                msg = (
+                    f"{variable} ({self.settings.source_of(variable)}) holds a character that no key has: "
+                    "copy the key again, without quotes, spaces or line breaks."
+                )
+                raise ConfigurationError(
+                    msg,
+                    provider=self.name,
+                    code="bad_key",
+                )
+            keys[variable] = Secret(key).reveal()
+        return keys
 
     def _missing_address(self) -> list[str]:
         default = self.row.get("default_base_url")
