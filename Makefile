@@ -25,8 +25,11 @@ run: $(VENV)/.run $(VENV)/.engine  ## say hello and serve; PORT=8081, or MESSAGE
 chat: $(VENV)/.run $(VENV)/.engine  ## a conversation with the model
 	@PATH="$(abspath $(BIN)):$$PATH" exec $(BIN)/faultmaven chat
 
+# A process for each processor; ARGS="-n 0" is one process, for a debugger.
+PYTEST := -m pytest -q -n auto --maxprocesses 8 --dist loadfile
+
 test: $(VENV)/.dev $(VENV)/.engine $(VENV)/.clients  ## every test that needs no key; ARGS="-k sse" to choose
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python $(PYTEST) $(ARGS)
 
 check: static coverage  ## what a change must pass
 
@@ -56,7 +59,7 @@ docs-check: $(VENV)/.dev
 
 coverage: $(VENV)/.dev $(VENV)/.engine $(VENV)/.clients  ## the tests, and the lines that none of them reaches
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q $(ARGS)
+	$(BIN)/coverage run $(PYTEST) $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -1,0 +1,48 @@
+"""Which tests share a process, where pytest runs them in several (`-n`, `--dist loadfile`).
+
+A plugin: name it in the top conftest's `pytest_plugins`.  A file's tests stay together, because they share
+servers; and all the files that use the real engine stay together, because it takes seconds to start.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+    from xdist.workermanage import Producer
+
+ROOT = Path(__file__).resolve().parent.parent
+ENGINE = re.compile(r"\bllama_(tool_)?server\b")
+
+
+@cache
+def group_of(file: str) -> str:
+    """Name what a file's tests share: the engine, or nothing but the file.
+
+    Args:
+        file: as in the names of its tests, below the top of the repository.
+    """
+    path = ROOT / file
+    return "engine" if path.is_file() and ENGINE.search(path.read_text()) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> LoadScopeScheduling | None:
+    """Give xdist the groups; other ways to distribute stay as they are."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid.partition("::")[0])
+
+    return GroupScheduling(config, log)
