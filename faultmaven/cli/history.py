@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faultmaven.cli.output import say
+from faultmaven.config.folders import state_folder
 
 if TYPE_CHECKING:
     from faultmaven.config.settings import Settings
@@ -57,10 +57,3 @@ class History:
                 file.write(data)
         except OSError as exc:
             say(f"The history is not kept: {self.path}: {exc.strerror}.")
-
-
-def state_folder(settings: Settings) -> Path:
-    """Give the folder for what a person's use leaves behind."""
-    stated = settings.lookup("XDG_STATE_HOME")
-    base = Path(stated) if stated else Path("~/.local/state").expanduser()
-    return base / "faultmaven"

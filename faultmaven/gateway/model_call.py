@@ -68,17 +68,11 @@ class ModelCall:
             deadline = self._deadline(visit)
             serve = self._serve_stream if ask.stream else self._serve_whole
             return await serve(visit, ask, plan, deadline, record)
-        except asyncio.CancelledError:
-            record.outcome, record.status = "cancelled", 499
-            raise
-        except ConnectionError:
-            record.outcome, record.status = "cancelled", 499
-            raise
-        except Fault as fault:
-            record.outcome, record.status, record.code = fault.kind, fault.status, fault.code
-            raise
         except LLMError as error:
             raise self._told(error, record) from error
+        except BaseException as exc:
+            record.ended_by(exc)
+            raise
         finally:
             settle(record)
             gateway.finish(record)

@@ -34,7 +34,7 @@ class ModelsPage:
         yield "/v1/models", Route({"GET": self.list_models})
         # Gemini's clients post to models under this path, too.
         pages = {"GET": self.show_model, "POST": GeminiPages(self._gateway).call}
-        yield "/v1/models/*", Route(pages)
+        yield "/v1/models/*", Route(pages, front="gemini_generate")
 
     async def list_models(self, visit: Visit) -> Answer:
         """List the models that the caller may use."""

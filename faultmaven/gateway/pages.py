@@ -44,6 +44,9 @@ class Pages:
         """Say whether new work is welcome."""
         if self._gateway.is_draining:
             return json_answer({"status": "draining"}, visit, status=503)
+        if self._gateway.books.problem:
+            # Calls go on without it, so that a load balancer has no reason to turn away.
+            return json_answer({"status": "degraded", "degraded": ["ledger"]}, visit)
         return json_answer({"status": "ok"}, visit)
 
     async def providers(self, visit: Visit) -> Answer:

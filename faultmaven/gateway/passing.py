@@ -37,7 +37,7 @@ class Passing:
 
     def routes(self) -> Iterable[tuple[str, Route]]:
         """Give the path."""
-        yield "/p/*", Route(dict.fromkeys(_METHODS, self.pass_on))
+        yield "/p/*", Route(dict.fromkeys(_METHODS, self.pass_on), front="passing")
 
     async def pass_on(self, visit: Visit) -> Answer:
         """Send the request on and the answer back."""
@@ -51,6 +51,9 @@ class Passing:
             fault = fault_of(error)
             record.status, record.outcome = fault.status, type(error).__name__
             raise fault from error
+        except BaseException as exc:
+            record.ended_by(exc)
+            raise
         finally:
             self._gateway.finish(record)
 

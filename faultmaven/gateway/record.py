@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from dataclasses import dataclass
-from time import perf_counter
-from typing import TYPE_CHECKING
+from time import perf_counter, time_ns
+from typing import TYPE_CHECKING, Final
 
+from faultmaven.gateway.faults import Fault
 from faultmaven.infrastructure.llm.events import CallFinished
 from faultmaven.infrastructure.llm.health import UNWATCHED, Passage
+from faultmaven.infrastructure.llm.types import Usage
 
 if TYPE_CHECKING:
-    from faultmaven.infrastructure.llm.types import Usage
+    from faultmaven.infrastructure.llm.db.call_store import Row
 
 
 @dataclass(slots=True)
@@ -28,7 +31,7 @@ class Record:
         attempts: tries made.
         streamed: whether a stream was asked for.
         status: what the client was told.
-        outcome: "ok", "cancelled", "incomplete", or the class of the error.
+        outcome: "ok", "cancelled", "incomplete", the class of the error, or the kind of the fault.
         code: the error's code.
         usage: the token counts, None if unknown.
         estimated: whether they are our own estimate.
@@ -36,6 +39,8 @@ class Record:
         first_s: seconds until the first piece of a stream.
         duration_s: seconds until the end.
         passage: what is told how the call ended.
+        request: the body as it came, where contents are kept.
+        answer: what the client was sent, where contents are kept.
     """
 
     request_id: str
@@ -56,15 +61,62 @@ class Record:
     first_s: float | None = None
     duration_s: float = 0.0
     passage: Passage = UNWATCHED
+    request: bytes = b""
+    answer: bytes | bytearray = b""
 
     def note_first(self) -> None:
         """Say that the first piece of the stream is on its way to the client."""
         self.first_s = perf_counter() - self.started
 
+    def ended_by(self, exc: BaseException) -> None:
+        """Say what ended it before its time; the client that has gone is told nothing any more."""
+        if isinstance(exc, Fault):
+            self.outcome, self.status, self.code = exc.kind, exc.status, exc.code
+        elif isinstance(exc, CancelledError | ConnectionError | TimeoutError):
+            self.outcome, self.status = "cancelled", 499
+        else:
+            self.outcome, self.status, self.code = "internal", 500, "internal_error"
+
+    @property
+    def began_ms(self) -> int:
+        """When it began, of a request that has ended: UTC, in milliseconds since 1970."""
+        return (time_ns() - int(self.duration_s * 1e9)) // 1_000_000
+
+    @property
+    def usage_source(self) -> str:
+        """Who says the token counts: provider, estimated, or none."""
+        return "none" if self.usage is None else "estimated" if self.estimated else "provider"
+
+    def to_row(self) -> Row:
+        """Say it to the ledger, in the order of its columns."""
+        usage = self.usage or _NO_USAGE
+        return (
+            self.began_ms,
+            self.request_id,
+            self.front,
+            self.caller,
+            self.provider,
+            self.model,
+            self.rule,
+            self.attempts,
+            self.status,
+            self.outcome,
+            self.code,
+            int(self.streamed),
+            round(self.duration_s * 1000),
+            None if self.first_s is None else round(self.first_s * 1000),
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cache_read_tokens,
+            usage.cache_write_tokens,
+            usage.reasoning_tokens,
+            self.usage_source,
+            self.cost_usd,
+        )
+
     def to_event(self) -> CallFinished:
         """Say it to the rest of the house."""
         usage = self.usage
-        source = "none" if usage is None else "estimated" if self.estimated else "provider"
         return CallFinished(
             provider=self.provider,
             model=self.model or None,
@@ -80,7 +132,10 @@ class Record:
             cache_read_tokens=usage.cache_read_tokens if usage else None,
             cache_write_tokens=usage.cache_write_tokens if usage else None,
             reasoning_tokens=usage.reasoning_tokens if usage else None,
-            usage_source=source,
+            usage_source=self.usage_source,
             cost_usd=self.cost_usd,
             request_id=self.request_id,
         )
+
+
+_NO_USAGE: Final = Usage()

@@ -41,10 +41,12 @@ def add_all(gateway: Gateway) -> None:
     for path, front in FRONTS.items():
         id_header = ID_HEADERS.get(path)
         call = ModelCall(gateway, front, id_header)
-        route = Route({"POST": call}, error_body=front.error_body, id_header=id_header)
+        route = Route(
+            {"POST": call}, error_body=front.error_body, id_header=id_header, front=front.name
+        )
         gateway.add_routes([(path, route)])
     embeddings = EmbeddingCall(gateway, EmbeddingsFront())
-    gateway.add_routes([(EMBEDDINGS, Route({"POST": embeddings}))])
+    gateway.add_routes([(EMBEDDINGS, Route({"POST": embeddings}, front=EmbeddingsFront.name))])
     for pages in (
         Pages(gateway),
         ModelsPage(gateway),

@@ -92,7 +92,7 @@ class GeminiPages:
         """Give the paths; those under `/v1` are served with OpenAI's models."""
         yield "/v1beta/models", Route({"GET": self.list_models}, error_body=error_body)
         pages = {"GET": self.show_model, "POST": self.call}
-        yield "/v1beta/models/*", Route(pages, error_body=error_body)
+        yield "/v1beta/models/*", Route(pages, error_body=error_body, front="gemini_generate")
 
     async def list_models(self, visit: Visit) -> Answer:
         """List the models that the caller may use."""
@@ -124,9 +124,13 @@ class GeminiPages:
             return False
         return True
 
-    async def _refuse(self, _visit: Visit, _model: str) -> Answer:
+    def _refused(self, visit: Visit, fault: Fault) -> Fault:
+        self._gateway.note_refusal(fault, visit, _CALLS)
+        return fault
+
+    async def _refuse(self, visit: Visit, _model: str) -> Answer:
         message = f"A path of a model ends in one of {', '.join(self._verbs)}."
-        raise Fault(404, "not_found", "not_found", message)
+        raise self._refused(visit, Fault(404, "not_found", "not_found", message))
 
     async def _generate(self, visit: Visit, model: str) -> Answer:
         return await ModelCall(self._gateway, GeminiFront(model, stream=False))(visit)
@@ -134,7 +138,7 @@ class GeminiPages:
     async def _stream(self, visit: Visit, model: str) -> Answer:
         if visit.request.query.get("alt") != "sse":
             message = "A stream comes as server-sent events: add ?alt=sse."
-            raise invalid(message, "alt")
+            raise self._refused(visit, invalid(message, "alt"))
         return await ModelCall(self._gateway, GeminiFront(model, stream=True))(visit)
 
     async def _embed(self, visit: Visit, model: str) -> Answer:
@@ -248,3 +252,4 @@ class GeminiEmbedFront(EmbeddingsFront):
 
 
 _ERRORS: Final = Route({}, error_body=error_body)
+_CALLS: Final = Route({}, error_body=error_body, front="gemini_generate")

@@ -1,0 +1,209 @@
+"""What is written down of calls: a line in the log, a row in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from faultmaven.config.folders import state_folder
+from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.secret import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from faultmaven.config.settings import Settings
+    from faultmaven.gateway.meter import Meter
+    from faultmaven.gateway.record import Record
+    from faultmaven.infrastructure.llm.ledger import Ledger
+
+LEDGER_NAME: Final = "ledger.db"
+# Lines gather for so long and are written together.
+GATHER_S: Final = 0.05
+
+logger = logging.getLogger("faultmaven.gateway")
+access_logger = logging.getLogger("faultmaven.gateway.access")
+# Models' names come again and again.
+_redacted_name = lru_cache(maxsize=1024)(redact)
+
+
+class Books:
+    """Writes calls down when they have ended.
+
+    Args:
+        settings: say whether there is a ledger.
+        meter: counts what could not be written.
+        id_prefix: what the requests' ids that are ours begin with.
+
+    Raises:
+        ConfigurationError: a ledger is asked for that cannot be.
+
+    Attributes:
+        ledger: the rows; None where nothing is kept.
+        keeps_content: whether requests and answers are kept.
+    """
+
+    def __init__(self, settings: Settings, meter: Meter, id_prefix: str) -> None:
+        self.ledger = _find_ledger(settings)
+        self.keeps_content = self.ledger is not None and self.ledger.retention.content
+        self._meter = meter
+        self._id_prefix = id_prefix
+        self._lines: AccessLines | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why rows cannot be written now, "" while they can."""
+        return "" if self.ledger is None else self.ledger.problem
+
+    def start(self) -> None:
+        """Open what is written to; twice is once."""
+        found = [h for h in access_logger.handlers if isinstance(h, AccessLines)]
+        self._lines = found[0] if found else None
+        if self.ledger is None:
+            return
+        self.ledger.start()
+        logger.info("calls are kept in %s", self.ledger.path)
+        if self.keeps_content:
+            logger.warning(
+                "what people ask and are answered is kept in %s (retention.content)",
+                self.ledger.path,
+            )
+
+    async def close(self) -> None:
+        """Write everything that waits; twice is fine."""
+        if self._lines is not None:
+            self._lines.flush()
+        if self.ledger is not None:
+            await asyncio.to_thread(self.ledger.close)
+
+    def note(self, record: Record) -> None:
+        """Write down a call that has ended."""
+        # Both may be a client's own words.
+        record.model = _redacted_name(record.model)
+        if not record.request_id.startswith(self._id_prefix):
+            record.request_id = redact(record.request_id)
+        ledger = self.ledger
+        if ledger is not None:
+            row = record.to_row()
+            if not ledger.add(row):
+                self._meter.ledger_dropped += 1
+            if self.keeps_content and record.request:
+                ledger.add_exchange(
+                    record.began_ms, record.request_id, record.request, bytes(record.answer)
+                )
+        if self._lines is not None:
+            self._lines.add(record)
+        elif access_logger.isEnabledFor(logging.INFO):
+            access_logger.info("%s", line_of(record))
+
+    def count_waiting(self) -> None:
+        """Tell the meter how the ledger does."""
+        if self.ledger is not None:
+            self._meter.ledger_waiting = self.ledger.waiting
+            self._meter.ledger_failing = int(bool(self.ledger.problem))
+
+
+class AccessLines(logging.Handler):
+    """Writes a line for each call to the standard error, many at a time.
+
+    As a handler of the logger `faultmaven.gateway.access` it takes the way of other records out of the
+    way of calls, which costs ten times what a line does.
+
+    Args:
+        prefix: what each line begins with.
+        write: takes the lines; None writes to the standard error.
+    """
+
+    def __init__(self, prefix: str = "", write: Callable[[str], object] | None = None) -> None:
+        super().__init__()
+        self._prefix = prefix
+        self._write = write
+        self._waiting: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, record: Record) -> None:
+        """Take a call; called in the event loop."""
+        self._waiting.append(f"{self._prefix}{line_of(record)}\n")
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self.flush)
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        self._waiting.append(f"{self._prefix}{record.getMessage()}\n")
+        self.flush()
+
+    @override
+    def flush(self) -> None:
+        """Write what has gathered."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        lines, self._waiting = self._waiting, []
+        if not lines:
+            return
+        try:
+            (self._write or sys.stderr.write)("".join(lines))
+            if self._write is None:
+                sys.stderr.flush()
+        except (OSError, ValueError):
+            return  # nobody reads the standard error any more: calls go on
+
+
+def line_of(record: Record) -> str:
+    """Say a call in one line of JSON, in ASCII, so that nothing in it acts on who reads it."""
+    usage = record.usage
+    line: dict[str, Any] = {
+        "time": _instant(record.began_ms),
+        "level": "info",
+        "event": "request",
+        "request_id": record.request_id,
+        "front": record.front,
+        "caller": record.caller,
+        "provider": record.provider,
+        "model": record.model,
+        "rule": record.rule,
+        "status": record.status,
+        "outcome": record.outcome,
+        "code": record.code,
+        "attempts": record.attempts,
+        "streamed": record.streamed,
+        "duration_ms": round(record.duration_s * 1000),
+        "first_ms": None if record.first_s is None else round(record.first_s * 1000),
+        "input_tokens": usage.input_tokens if usage else None,
+        "output_tokens": usage.output_tokens if usage else None,
+        "usage_source": record.usage_source,
+        "cost_usd": record.cost_usd,
+    }
+    text = codec.dumps(line).decode()
+    if text.isascii() and "\x7f" not in text:
+        return text
+    import json
+
+    return json.dumps(line, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f")
+
+
+def _instant(ms: int) -> str:
+    seconds, rest = divmod(ms, 1000)
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _find_ledger(settings: Settings) -> Ledger | None:
+    section = settings.file.section("retention") if settings.file else {}
+    url = settings.faultmaven_database_url
+    if not section and url is None:
+        return None
+    from faultmaven.infrastructure.llm.ledger import make_ledger
+
+    return make_ledger(section, url, state_folder(settings) / LEDGER_NAME)
