@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.auth import ANYONE, presented_key, unauthorised
+from faultmaven.gateway.books import Books
 from faultmaven.gateway.cors import is_preflight, preflight_fields
 from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.lean import LeanTransport
 from faultmaven.gateway.meter import Board, Meter, merged
 from faultmaven.gateway.naming import make_name_table
+from faultmaven.gateway.record import Record
 from faultmaven.infrastructure.llm import codec, events
 from faultmaven.infrastructure.llm.http import TransportPolicy
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from faultmaven.gateway.auth import Caller
     from faultmaven.gateway.options import GatewayOptions
-    from faultmaven.gateway.record import Record
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
     from faultmaven.infrastructure.llm.router.names import NameTable, Plan
@@ -39,7 +40,6 @@ Access = Literal["open", "key", "admin"]
 ErrorBody = Callable[[Fault, str], "dict[str, Any]"]
 
 logger = logging.getLogger("faultmaven.gateway")
-access_logger = logging.getLogger("faultmaven.gateway.access")
 
 _PLANS_KEPT: Final = 1024
 _LOOPBACK: Final = ("127.", "::1", "::ffff:127.")
@@ -76,12 +76,14 @@ class Route:
         access: who may have it: everyone, holders of keys, administrators.
         error_body: errors in the API of the path.
         id_header: where the API's clients look for the request's id, beside `x-request-id`.
+        front: the API's name where calls to models are served; "" for what is not written down.
     """
 
     pages: Mapping[str, Page]
     access: Access = "key"
     error_body: ErrorBody = openai_error.error_body
     id_header: str | None = None
+    front: str = ""
 
 
 class Gateway:
@@ -98,6 +100,7 @@ class Gateway:
         streams: tasks that are writing streams.
         idle: set when the last request has ended; None while nobody waits for that.
         meter: this process's numbers.
+        books: where calls are written down.
     """
 
     def __init__(
@@ -124,6 +127,7 @@ class Gateway:
         self._plans: dict[str, Plan] = {}
         self._numbers = count(1)
         self._id_prefix = f"req_{os.urandom(6).hex()}"
+        self.books = Books(registry.settings, self.meter, self._id_prefix)
 
     def add_routes(self, routes: Iterable[tuple[str, Route]]) -> None:
         """Serve further paths; one that ends in `*` is a prefix."""
@@ -145,8 +149,12 @@ class Gateway:
         route: Route | None = None
         try:
             visit = Visit(request, request_id, ANYONE, perf_counter())
-            route = self._find_route(visit)
-            page = self._admit(route, visit)
+            try:
+                route = self._find_route(visit)
+                page = self._admit(route, visit)
+            except Fault as fault:
+                self.note_refusal(fault, visit, route)
+                raise
             return await page(visit)
         except Fault as fault:
             return self.fault_answer(fault, request_id, route)
@@ -235,20 +243,35 @@ class Gateway:
     def finish(self, record: Record) -> None:
         """Count a call to a model that has ended, and tell whoever listens."""
         record.duration_s = perf_counter() - record.started
+        self.books.note(record)
         self.meter.finish(record)
         if events.has_listeners():
             events.publish(record.to_event())
-        if access_logger.isEnabledFor(logging.INFO):
-            access_logger.info("%s", _log_line(record))
+
+    def note_refusal(self, fault: Fault, visit: Visit, route: Route | None) -> None:
+        """Write down a call to a model that was refused before it was looked at.
+
+        What is sent to a path that does not exist was meant for a model, too; to look for something
+        that can be looked at is no call.
+        """
+        front = "unknown" if route is None else route.front
+        is_sent = visit.request.method == "POST"
+        if not front or not (is_sent or (route is not None and "GET" not in route.pages)):
+            return
+        record = Record(visit.request_id, front, visit.caller.name, visit.started)
+        record.ended_by(fault)
+        self.finish(record)
 
     def metrics(self) -> bytes:
         """Give the numbers of all workers in Prometheus' form."""
+        self.books.count_waiting()
         others = self._board.others(self._worker) if self._board is not None else ()
         return merged(self.meter, others).expose()
 
     def show_numbers(self) -> None:
         """Show this worker's numbers to the others."""
         if self._board is not None:
+            self.books.count_waiting()
             self._board.write(self._worker, self.meter.to_bytes())
 
     def _find_route(self, visit: Visit) -> Route:
@@ -306,22 +329,3 @@ async def _preflight(visit: Visit) -> Answer:
     fields = f"x-request-id: {visit.request_id}\r\n" + preflight_fields(visit.request.headers)
     return Answer(200, b"", "text/plain", fields)
 
-
-def _log_line(record: Record) -> str:
-    usage = record.usage
-    line = {
-        "event": "request",
-        "request_id": record.request_id,
-        "front": record.front,
-        "caller": record.caller,
-        "provider": record.provider,
-        "model": record.model,
-        "status": record.status,
-        "outcome": record.outcome,
-        "attempts": record.attempts,
-        "duration_ms": round(record.duration_s * 1000),
-        "input_tokens": usage.input_tokens if usage else None,
-        "output_tokens": usage.output_tokens if usage else None,
-        "cost_usd": record.cost_usd,
-    }
-    return codec.dumps(line).decode()

@@ -100,10 +100,16 @@ class Meter:
 
     Attributes:
         in_flight: requests that are being answered.
+        ledger_dropped: rows that are not in the ledger because too many waited.
+        ledger_waiting: rows that wait to be written.
+        ledger_failing: how many processes cannot write to the ledger now.
     """
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.ledger_dropped = 0
+        self.ledger_waiting = 0
+        self.ledger_failing = 0
         self._series: dict[_Key, Series] = {}
         self._models: set[tuple[str, str]] = set()
 
@@ -121,12 +127,17 @@ class Meter:
             [list(key), series.numbers, series.durations, series.firsts]
             for key, series in self._series.items()
         ]
-        return codec.dumps({"in_flight": self.in_flight, "series": rows})
+        ledger = [self.ledger_dropped, self.ledger_waiting, self.ledger_failing]
+        return codec.dumps({"in_flight": self.in_flight, "ledger": ledger, "series": rows})
 
     def merge(self, data: bytes) -> None:
         """Add the numbers of another process."""
         other = codec.loads(data)
         self.in_flight += other["in_flight"]
+        dropped, waiting, failing = other["ledger"]
+        self.ledger_dropped += dropped
+        self.ledger_waiting += waiting
+        self.ledger_failing += failing
         for key, *numbers in other["series"]:
             names = (key[0], key[1], key[2], key[3])
             self._series.setdefault(names, Series()).merge(Series(numbers))
@@ -175,6 +186,17 @@ class Meter:
                 tokens.add_metric([provider, model, kind], numbers[place])
             cost.add_metric([provider, model], numbers[9])
         yield from (requests, attempts, duration, first, tokens, cost)
+        yield CounterMetricFamily(
+            "faultmaven_ledger_dropped", "Rows missing in the ledger.", value=self.ledger_dropped
+        )
+        yield GaugeMetricFamily(
+            "faultmaven_ledger_waiting", "Rows to be written.", value=self.ledger_waiting
+        )
+        yield GaugeMetricFamily(
+            "faultmaven_ledger_failing",
+            "Processes that cannot write to the ledger.",
+            value=self.ledger_failing,
+        )
         yield GaugeMetricFamily(
             "faultmaven_in_flight", "Requests that are being answered.", value=self.in_flight
         )

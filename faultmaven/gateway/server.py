@@ -215,6 +215,7 @@ class GatewayServer:
             OSError: the address cannot be had.
         """
         install_log_redaction()
+        self._gateway.books.start()
         loop = asyncio.get_running_loop()
         self._front = _Server(self._gateway)
         options = self._gateway.options
@@ -235,6 +236,7 @@ class GatewayServer:
             self._ticker.cancel()
         self._gateway.show_numbers()
         await self._gateway.registry.close()
+        await self._gateway.books.close()
 
     async def _wait_idle(self, drain_s: float) -> None:
         """Wait for the running requests, and close every connection that has none.

@@ -81,7 +81,7 @@ class Service:
         chat = ModelCall(self._gateway, ServiceFront(self))
         yield "/health", Route({"GET": self.health, "HEAD": self.health}, access="open")
         yield "/models", Route({"GET": self.models})
-        yield "/chat", Route({"POST": chat})
+        yield "/chat", Route({"POST": chat}, front=ServiceFront.name)
         yield "/command", Route({"POST": self.command})
 
     @property
