@@ -74,8 +74,10 @@ class EmbeddingsFront:
         if not all(isinstance(text, str) for text in texts):
             msg = f"{provider.provider_name} takes texts only, no tokens."
             raise InvalidRequestError(msg, code="input")
-        answer = await provider.embed(texts, model)
         length = ask.body.get("dimensions")
+        # A class of somebody's own may know no length.
+        sized = () if length is None else (length,)
+        answer = await provider.embed(texts, model, *sized)
         if length is not None and any(len(vector) != length for vector in answer.vectors):
             msg = f"{provider.provider_name} chooses the length of its vectors; drop dimensions."
             raise UnsupportedParameterError(

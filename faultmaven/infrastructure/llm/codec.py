@@ -88,6 +88,20 @@ def _orjson_loads_mended(data: bytes | str) -> Any:
         return _stdlib_loads_mended(data)
 
 
+def dumps_mended(value: Any) -> bytes:
+    """Write one JSON document as UTF-8; half a surrogate pair in a string becomes U+FFFD.
+
+    Raises:
+        ValueError: a number is not finite.
+        TypeError: a value has no JSON form.
+    """
+    try:
+        return dumps(value)
+    except UnicodeEncodeError:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
 def _has_surrogate(data: bytes | str) -> bool:
     mark: Any = "\\ud" if isinstance(data, str) else b"\\ud"
     return mark in data.lower()

@@ -306,6 +306,8 @@ class LLMResponse:
         reasoning: the model's thinking as text, "" for none.
         reasoning_details: thinking as the provider's own blocks, signatures included, for the next turn.
         refusal: the model's refusal where the provider tells it apart from content.
+        media: images and sound that the model made, as OpenAI-shaped parts (`image_url` with a data
+            URL, `audio`).
         finish_reason: stop, length, tool_calls, content_filter; None where the provider gave none.
         finish_reason_raw: the provider's own word.
         cost_usd: US dollars; None where a price is not known, 0.0 only where it costs nothing.
@@ -348,6 +350,7 @@ class LLMResponse:
     success: bool = True
     error: str | None = None
     cost_status: CostStatus = "unknown"
+    media: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         if self.cost_usd is not None and self.cost_status == "unknown":
@@ -387,6 +390,8 @@ class LLMResponse:
     def to_dict(self) -> dict[str, Any]:
         """Give every field as JSON-ready data; `from_dict` reads it back."""
         data = {f.name: getattr(self, f.name) for f in fields(self)}
+        if (usage := self.estimated_usage) is not None:
+            data["estimated_usage"] = {f.name: getattr(usage, f.name) for f in fields(usage)}
         if self.route is not None:
             data["route"] = {
                 "rule": self.route.rule,
@@ -402,6 +407,8 @@ class LLMResponse:
         """Build a response from `to_dict`'s data."""
         values = dict(data)
         values["tool_calls"] = [ToolCall(c) for c in values.get("tool_calls") or []]
+        if usage := values.get("estimated_usage"):
+            values["estimated_usage"] = Usage(**usage)
         if route := values.get("route"):
             attempts = [Attempt(**a) for a in route["attempts"]]
             values["route"] = Route(route["rule"], attempts, list(route["unsupported"]))
@@ -428,16 +435,21 @@ class LLMChunk:
     reasoning_details: list[dict[str, Any]] | None = None
     refusal: str | None = None
     unsupported: list[str] | None = None
+    media: list[dict[str, Any]] | None = None
 
 
 @dataclass(slots=True)
 class EmbeddingResponse:
-    """Vectors, one for each text in the order given; every vector has the same length."""
+    """Vectors, one for each text in the order given; every vector has the same length.
+
+    `unsupported` says what of the request the provider could not take, one sentence each.
+    """
 
     vectors: list[list[float]]
     model: str
     input_tokens: int | None = None
     cost_usd: float | None = None
+    unsupported: list[str] = field(default_factory=list)
 
 
 ChatRequest = LLMRequest

@@ -250,13 +250,20 @@ class BaseLLMProvider(ABC):
         """Ask the provider which models there are; the configured ones where it cannot be asked."""
         return self.get_supported_models()
 
-    async def embed(self, texts: Sequence[str], model: str | None = None) -> EmbeddingResponse:
+    async def embed(
+        self, texts: Sequence[str], model: str | None = None, dimensions: int | None = None
+    ) -> EmbeddingResponse:
         """Turn texts into vectors, one each, in order.
+
+        Args:
+            texts: what to embed.
+            model: an embedding model; None is the configured one.
+            dimensions: length of the vectors, where it can be chosen; None is the model's own.
 
         Raises:
             ConfigurationError: the provider has no embeddings.
         """
-        del texts, model
+        del texts, model, dimensions
         msg = f"{self.provider_name} has no embeddings; choose another provider for them."
         raise ConfigurationError(msg, provider=self.provider_name, code="no_embeddings")
 
@@ -435,6 +442,7 @@ def chunk_of(response: LLMResponse) -> LLMChunk:
         finish_reason_raw=response.finish_reason_raw,
         reasoning_details=response.reasoning_details or None,
         refusal=response.refusal,
+        media=response.media or None,
     )
 
 

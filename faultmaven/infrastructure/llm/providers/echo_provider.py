@@ -104,7 +104,7 @@ class EchoProvider(BaseLLMProvider):
             output_tokens=usage.output_tokens,
             usage_source="reported",
             cost_usd=0.0,
-            response_id=f"echo-{_digest(text)[:4].hex()}",
+            response_id=f"echo-{_digest(text, 4).hex()}",
             route=Route(attempts=[attempt]),
         )
         schema = requested_schema(request)
@@ -144,9 +144,12 @@ class EchoProvider(BaseLLMProvider):
         )
 
     @override
-    async def embed(self, texts: Sequence[str], model: str | None = None) -> EmbeddingResponse:
+    async def embed(
+        self, texts: Sequence[str], model: str | None = None, dimensions: int | None = None
+    ) -> EmbeddingResponse:
         """Turn texts into vectors of their digests: the same text gives the same vector."""
-        vectors = [[byte / 255 for byte in _digest(text)[:VECTOR_LENGTH]] for text in texts]
+        length = dimensions or VECTOR_LENGTH
+        vectors = [[byte / 255 for byte in _digest(text, length)] for text in texts]
         tokens = sum(len(_TOKEN.findall(text)) for text in texts)
         return EmbeddingResponse(vectors, model or self.get_supported_models()[0], tokens, 0.0)
 
@@ -193,5 +196,5 @@ def _usage(request: LLMRequest, text: str, calls: list[ToolCall]) -> Usage:
     return Usage(*(sum(len(_TOKEN.findall(t)) for t in texts) for texts in (said, answered)))
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode(errors="replace")).digest()
+def _digest(text: str, length: int) -> bytes:
+    return hashlib.shake_256(text.encode(errors="replace")).digest(length)

@@ -14,7 +14,6 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import (
     InvalidRequestError,
     LLMConnectionError,
@@ -270,7 +269,9 @@ class HTTPChat(HTTPService):
         if schema is not None:
             best = "prompt" if "response_format" in without else self._structured_level(request)
             level = choose_level(request, best, rules, route.unsupported)
-            request = ask_for_structure(request, level)
+            request = rules.without_system(ask_for_structure(request, level))
+        if request.stream and not rules.takes_stream:
+            rules.refuse_stream(route.unsupported)
         asked = replace(request, model=model)
         call = Call(asked, model, self._endpoint_for(asked), schema, level, deadline, route=route)
         call.body = self._encoded(call)
@@ -290,6 +291,21 @@ class HTTPChat(HTTPService):
             )
         return rules
 
+    def _vector_length(
+        self, dimensions: int | None, model: str, report: list[str], *, can: bool = True
+    ) -> int | None:
+        """Give the length of vectors to ask for; what cannot be chosen goes into the report.
+
+        Raises:
+            UnsupportedParameterError: it cannot be chosen, and the policy is "error".
+        """
+        described: Mapping[str, Any] = self.config.row.get("embeddings") or {}
+        if dimensions is None or (can and described.get("dimensions", True)):
+            return dimensions
+        self._rules_for(model).refuse("dimensions", report)
+        self._warn_unsupported(model, report)
+        return None
+
     def _warn_unsupported(self, model: str, sentences: list[str]) -> None:
         """Log what could not be sent as asked, each thing once; the receipt has it every time."""
         if not sentences or self._rules_for(model).policy != "warn":
@@ -303,7 +319,7 @@ class HTTPChat(HTTPService):
         request = call.request
         make = self._transform_stream_request if request.stream else self._transform_request
         body = self._rules_for(call.model).finish(make(request), call.route.unsupported)
-        encoded = codec.dumps(body)
+        encoded = self._written(body)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: sending %s", self.provider_name, redact(encoded.decode()))
         return encoded
@@ -317,7 +333,7 @@ class HTTPChat(HTTPService):
 
     async def _open_stream(self, call: Call) -> OpenedStream:
         """Make one try of a streamed call: up to the first piece of the answer."""
-        reader = self._make_stream_reader()
+        reader = self._make_stream_reader() if self._rules_for(call.model).takes_stream else None
         if reader is None:
             whole = replace(call, request=replace(call.request, stream=False))
             whole.body = self._encoded(whole)
@@ -415,9 +431,7 @@ class HTTPChat(HTTPService):
         """Say that a stream broke after its beginning, which nobody may repeat unasked."""
         if isinstance(error, LLMConnectionError):
             why = error.message.removeprefix(f"{self.provider_name}: ")
-            cut = StreamInterruptedError(
-                f"the stream broke off: {why}", code="stream_incomplete"
-            )
+            cut = StreamInterruptedError(f"the stream broke off: {why}", code="stream_incomplete")
             cut.__cause__ = error
             error = cut
         if isinstance(error, StreamInterruptedError):
@@ -448,7 +462,7 @@ def _may_be_empty(response: LLMResponse) -> bool:
     said_otherwise = response.tool_calls or response.refusal or response.parsed is not None
     # Thinking without an answer has been paid for, and a stream gives it as well.
     thought = response.reasoning or response.reasoning_details
-    return bool(said_otherwise or thought) or response.finish_reason in (
+    return bool(said_otherwise or thought or response.media) or response.finish_reason in (
         "length",
         "content_filter",
     )

@@ -49,8 +49,11 @@ class HTTPProvider(HTTPChat):
 
     def can_forward(self, wire_format: str, body: Mapping[str, Any]) -> bool:
         """Tell whether a body of a client's API may be posted as it is, but for the model's name."""
-        del body
-        return _forwarded_format(type(self)) == wire_format
+        if _forwarded_format(type(self)) != wire_format:
+            return False
+        takes: Mapping[str, Any] = self.config.row.get("capabilities") or {}
+        must_be_whole = takes.get("stream") is False and body.get("stream")
+        return not must_be_whole and takes.get("system") is not False
 
     async def make_forward(
         self,

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import (
     ConfigurationError,
+    InvalidRequestError,
     LLMError,
     ProviderNotConfiguredError,
     ResponseFormatError,
@@ -281,6 +282,18 @@ class HTTPService(BaseLLMProvider):
         if reply.status >= 300:
             raise self._read_error(reply.status, reply.headers, reply.body)
         return reply
+
+    def _written(self, body: Mapping[str, Any]) -> bytes:
+        """Write a body.
+
+        Raises:
+            InvalidRequestError: something in it has no JSON form.
+        """
+        try:
+            return codec.dumps_mended(body)
+        except (TypeError, ValueError) as exc:
+            msg = f"the request cannot be written as JSON: {exc}"
+            raise explain(InvalidRequestError(msg, code="not_json"), self.config, None) from exc
 
     @property
     def _auth(self) -> Mapping[str, Any]:

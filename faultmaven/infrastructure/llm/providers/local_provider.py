@@ -87,13 +87,15 @@ class LocalProvider(OpenAIProvider):
                 yield chunk
 
     @override
-    async def embed(self, texts: Sequence[str], model: str | None = None) -> EmbeddingResponse:
+    async def embed(
+        self, texts: Sequence[str], model: str | None = None, dimensions: int | None = None
+    ) -> EmbeddingResponse:
         """Turn texts into vectors, one each, in order."""
         await self._ready(LLMRequest([]))
         speaker = self._speaker
         if speaker is None or speaker is self:
-            return await super().embed(texts, model)
-        return await speaker.embed(texts, model)
+            return await super().embed(texts, model, dimensions)
+        return await speaker.embed(texts, model, dimensions)
 
     @override
     def calculate_cost(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.providers.call import Call
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 from faultmaven.infrastructure.llm.providers.http_service import parse_json
 from faultmaven.infrastructure.llm.types import EmbeddingResponse, LLMRequest
+from faultmaven.infrastructure.llm.wire.embeddings import ollama_to_wire
 from faultmaven.infrastructure.llm.wire.ollama_chat import (
     OllamaStreamReader,
     request_to_wire,
@@ -70,12 +70,15 @@ class OllamaProvider(HTTPProvider):
         return OllamaStreamReader()
 
     @override
-    async def embed(self, texts: Sequence[str], model: str | None = None) -> EmbeddingResponse:
+    async def embed(
+        self, texts: Sequence[str], model: str | None = None, dimensions: int | None = None
+    ) -> EmbeddingResponse:
         """Turn texts into vectors, one each, in order.
 
         Args:
             texts: any number; the server works through them one after the other.
             model: an embedding model; None is the row's `embeddings.model`, else the configured one.
+            dimensions: length of the vectors; what cannot be chosen is told in `unsupported`.
 
         Raises:
             LLMError: the call failed.
@@ -85,13 +88,15 @@ class OllamaProvider(HTTPProvider):
         asked = model or described.get("model") or self.get_effective_model(None)
         url = f"{self.config.base_url}/api/embed"
         call = Call(LLMRequest([]), asked, url)
-        call.body = codec.dumps({"model": asked, "input": list(texts)})
+        length = self._vector_length(dimensions, asked, call.route.unsupported)
+        call.body = self._written(ollama_to_wire(texts, asked, length))
 
         async def attempt() -> EmbeddingResponse:
             reply = await self._send("POST", url, call.body, self.config.timeout, None)
             return _embeddings_from_wire(parse_json(reply.body), asked, len(texts))
 
         answer = await self._retried(call, attempt)
+        answer.unsupported = call.route.unsupported
         answer.cost_usd = self.calculate_cost(asked, answer.input_tokens or 0, 0)
         return answer
 

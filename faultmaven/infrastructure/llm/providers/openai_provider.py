@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.providers.call import Call
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 from faultmaven.infrastructure.llm.providers.http_service import parse_json
@@ -77,12 +76,15 @@ class OpenAIProvider(HTTPProvider):
         optional = bool(self.config.row.get("finish_reason_optional"))
         return OpenAIChatStreamReader(finish_reason_optional=optional)
 
-    async def embed(self, texts: Sequence[str], model: str | None = None) -> EmbeddingResponse:
+    async def embed(
+        self, texts: Sequence[str], model: str | None = None, dimensions: int | None = None
+    ) -> EmbeddingResponse:
         """Turn texts into vectors, one each, in order.
 
         Args:
             texts: at most 2048 at OpenAI; other hosts take fewer.
             model: an embedding model; None is the row's `embeddings.model`, else the configured one.
+            dimensions: length of the vectors; what cannot be chosen is told in `unsupported`.
 
         Raises:
             ConfigurationError: the row says that the provider has no embeddings.
@@ -91,11 +93,13 @@ class OpenAIProvider(HTTPProvider):
         self._require_configuration()
         described = self.config.row.get("embeddings", {})
         if described is None:
-            return await super().embed(texts, model)
+            return await super().embed(texts, model, dimensions)
         asked = model or described.get("model") or self.get_effective_model(None)
         url = self._embeddings_url(asked)
         call = Call(LLMRequest([]), asked, url)
-        call.body = codec.dumps({"model": asked, "input": list(texts)})
+        length = self._vector_length(dimensions, asked, call.route.unsupported)
+        sized = {} if length is None else {"dimensions": length}
+        call.body = self._written({"model": asked, "input": list(texts), **sized})
 
         async def attempt() -> EmbeddingResponse:
             reply = await self._send("POST", url, call.body, self.config.timeout, None)
@@ -103,6 +107,7 @@ class OpenAIProvider(HTTPProvider):
             return embeddings_from_wire(parse_json(reply.body), asked, numbers=numbers)
 
         answer = await self._retried(call, attempt)
+        answer.unsupported = call.route.unsupported
         if answer.input_tokens is not None:
             answer.cost_usd = self.calculate_cost(asked, answer.input_tokens, 0)
         return answer

@@ -107,7 +107,8 @@ class OpenedStream:
 
 
 def _has_content(chunk: LLMChunk) -> bool:
-    return bool(chunk.text or chunk.reasoning or chunk.tool_calls or chunk.refusal)
+    said = chunk.text or chunk.reasoning or chunk.tool_calls or chunk.refusal
+    return bool(said or chunk.media)
 
 
 def _is_hollow(chunks: list[LLMChunk]) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from typing_extensions import override
 
-from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.providers.call import Call
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
@@ -42,7 +41,7 @@ class QuestionProvider(HTTPProvider):
         Raises:
             LLMError: the last try's error.
         """
-        encoded = codec.dumps(body)
+        encoded = self._written(body)
         deadline = self._deadline(LLMRequest([]))
         call = Call(LLMRequest([]), model, url, deadline=deadline, body=encoded)
 
@@ -79,12 +78,15 @@ class EmbeddingProvider(QuestionProvider):
         """Give where this model is asked."""
 
     @override
-    async def embed(self, texts: Sequence[str], model: str | None = None) -> EmbeddingResponse:
+    async def embed(
+        self, texts: Sequence[str], model: str | None = None, dimensions: int | None = None
+    ) -> EmbeddingResponse:
         """Turn texts into vectors, one each, in order.
 
         Args:
             texts: any number; more than one call takes become several calls.
             model: an embedding model; None is the row's `embeddings.model`, else the dialect's.
+            dimensions: length of the vectors; what cannot be chosen is told in `unsupported`.
 
         Raises:
             LLMError: a call failed.
@@ -94,18 +96,22 @@ class EmbeddingProvider(QuestionProvider):
         asked = model or described.get("model") or self.default_embedding_model
         asked = self.get_effective_model(asked or None)
         dialect = self._embedding_dialect(asked)
+        unsupported: list[str] = []
+        length = self._vector_length(dimensions, asked, unsupported, can=dialect.takes_dimensions)
         size = dialect.max_texts or len(texts) or 1
         batches = [list(texts[at : at + size]) for at in range(0, len(texts), size)]
         limit = asyncio.Semaphore(_CONCURRENCY)
 
         async def ask(batch: list[str]) -> EmbeddingResponse:
             async with limit:
-                return await self._embed_batch(dialect, batch, asked)
+                return await self._embed_batch(dialect, batch, asked, length)
 
-        return self._joined(await _together([ask(batch) for batch in batches]), asked)
+        whole = self._joined(await _together([ask(batch) for batch in batches]), asked)
+        whole.unsupported = unsupported
+        return whole
 
     async def _embed_batch(
-        self, dialect: EmbeddingDialect, batch: list[str], model: str
+        self, dialect: EmbeddingDialect, batch: list[str], model: str, dimensions: int | None
     ) -> EmbeddingResponse:
         def read(data: Any) -> EmbeddingResponse:
             answer = dialect.from_wire(data, model)
@@ -115,7 +121,7 @@ class EmbeddingProvider(QuestionProvider):
             return answer
 
         url = self._embedding_url(model)
-        return await self._ask(url, dialect.to_wire(batch, model, None), read, model)
+        return await self._ask(url, dialect.to_wire(batch, model, dimensions), read, model)
 
     def _joined(self, answers: list[EmbeddingResponse], model: str) -> EmbeddingResponse:
         counts = [a.input_tokens for a in answers if a.input_tokens is not None]

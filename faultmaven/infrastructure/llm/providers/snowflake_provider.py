@@ -32,7 +32,7 @@ def _from_wire(data: object, model: str) -> EmbeddingResponse:
     return EmbeddingResponse([v for v in vectors if isinstance(v, list)], model, tokens)
 
 
-_DIALECT = EmbeddingDialect(_to_wire, _from_wire)
+_DIALECT = EmbeddingDialect(_to_wire, _from_wire, takes_dimensions=False)
 
 
 class SnowflakeProvider(EmbeddingProvider, OpenAIProvider):

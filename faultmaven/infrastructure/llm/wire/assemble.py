@@ -50,6 +50,8 @@ class Assembly:
         last = self._last
         if chunk.reasoning_details:
             last.reasoning_details.extend(chunk.reasoning_details)
+        if chunk.media:
+            last.media.extend(chunk.media)
         if chunk.usage is not None:
             set_usage(last, chunk.usage)
         if chunk.unsupported:

@@ -75,6 +75,11 @@ def parts_of(content: object) -> list[dict[str, Any]]:
     return [{"type": "text", "text": str(content)}] if content != "" else []
 
 
+def image_part(media_type: str, encoded: str) -> dict[str, Any]:
+    """Make the OpenAI-shaped part of data in base64."""
+    return {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{encoded}"}}
+
+
 def text_of(content: object) -> str:
     """Join the text of content with nothing between; other parts are left out."""
     if isinstance(content, str):

@@ -39,11 +39,13 @@ class EmbeddingDialect:
         to_wire: writes the body for texts, a model and a length of vectors.
         from_wire: reads the vectors; it raises `LLMError` for a body that is none.
         max_texts: how many texts one call takes, None for no limit that is known.
+        takes_dimensions: whether a caller may choose the length of the vectors.
     """
 
     to_wire: ToWire
     from_wire: FromWire
     max_texts: int | None = None
+    takes_dimensions: bool = True
 
 
 def ollama_to_wire(texts: Sequence[str], model: str, dimensions: int | None) -> dict[str, Any]:
@@ -175,7 +177,9 @@ def _vectors(value: object, where: str) -> list[list[float]]:
 EMBEDDING_DIALECTS: Final[Mapping[str, EmbeddingDialect]] = {
     "cohere": EmbeddingDialect(cohere_to_wire, cohere_from_wire, max_texts=96),
     "gemini": EmbeddingDialect(gemini_to_wire, gemini_from_wire, max_texts=100),
-    "huggingface": EmbeddingDialect(huggingface_to_wire, huggingface_from_wire),
+    "huggingface": EmbeddingDialect(
+        huggingface_to_wire, huggingface_from_wire, takes_dimensions=False
+    ),
     "ollama": EmbeddingDialect(ollama_to_wire, ollama_from_wire),
     "titan": EmbeddingDialect(titan_to_wire, titan_from_wire, max_texts=1),
     "vertex": EmbeddingDialect(vertex_to_wire, vertex_from_wire, max_texts=250),

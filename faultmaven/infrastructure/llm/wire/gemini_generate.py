@@ -268,6 +268,7 @@ def response_from_wire(data: object) -> LLMResponse:
         finish_reason=finish_from_wire(found.finish_reason_raw, has_tool_calls=bool(found.calls)),
         finish_reason_raw=found.finish_reason_raw,
         raw=data,
+        media=found.media,
     )
 
 
@@ -288,6 +289,7 @@ class Candidate:
     details: list[dict[str, Any]] = field(default_factory=list)
     finish_reason_raw: str | None = None
     usage: Usage | None = None
+    media: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_candidate(body: dict[str, Any], *, first_call: int) -> Candidate:
@@ -323,6 +325,10 @@ def _read_part(
         call = object_in(part, "functionCall")
         index = first_call + len(found.calls)
         found.calls.append(_call_from_wire(call, signature, index, body.get("responseId")))
+    elif "inlineData" in part:
+        data = object_in(part, "inlineData")
+        kind, encoded = text_in(data, "mimeType"), text_in(data, "data")
+        found.media.append(content.image_part(kind, encoded))
     elif part.get("thought"):
         found.reasoning += text
         if signature:

@@ -64,13 +64,14 @@ class GeminiStreamReader(StreamReader[bytes]):
         body = as_object(codec.loads_mended(event), "event")
         found = read_candidate(body, first_call=self.ending.tool_calls)
         self.ending.identify(text_in(body, "modelVersion"), text_in(body, "responseId"))
-        if found.text or found.reasoning or found.calls or found.details:
+        if found.text or found.reasoning or found.calls or found.details or found.media:
             deltas = [self._delta(call) for call in found.calls]
             yield LLMChunk(
                 found.text,
                 found.reasoning,
                 deltas or None,
                 reasoning_details=found.details or None,
+                media=found.media or None,
             )
         self.ending.usage = found.usage or self.ending.usage
         if found.finish_reason_raw:

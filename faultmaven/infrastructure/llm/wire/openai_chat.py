@@ -152,10 +152,20 @@ def response_from_wire(data: Any) -> LLMResponse:
         finish_reason_raw=text_or_none(finish_raw),
         response_id=text_or_none(data.get("id")),
         raw_response=data,
+        media=media_of(message),
     )
     set_usage(response, usage_from_wire(usage_object(data)))
     mark_cut_off_call(response)
     return response
+
+
+def media_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the images (OpenRouter's `images`) and the sound (`audio`) of a message or delta as parts."""
+    images = message.get("images")
+    found = [i for i in images if isinstance(i, dict)] if isinstance(images, list) else []
+    if isinstance(audio := message.get("audio"), dict):
+        found.append({"type": "audio", "audio": audio})
+    return found
 
 
 def is_error_object(data: Mapping[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from faultmaven.infrastructure.llm.wire.errors import parse_error_object
 from faultmaven.infrastructure.llm.wire.openai_chat import (
     finish_reason,
     is_error_object,
+    media_of,
     reasoning_of,
     split_content,
     text_or_none,
@@ -165,7 +166,7 @@ class OpenAIChatStreamReader:
             self._read_rest(delta, chunk)
         if text or chunk.reasoning or chunk.tool_calls or chunk.refusal or chunk.reasoning_details:
             return chunk
-        return None
+        return chunk if chunk.media else None
 
     def _read_rest(self, delta: dict[str, Any], chunk: LLMChunk) -> None:
         """Read what most deltas of a plain answer do not have."""
@@ -178,6 +179,8 @@ class OpenAIChatStreamReader:
             chunk.reasoning_details = details
         if refusal := text_or_none(delta.get("refusal")):
             chunk.refusal = refusal
+        if "images" in delta or "audio" in delta:
+            chunk.media = media_of(delta) or None
         if delta.get("tool_calls") or delta.get("function_call"):
             chunk.tool_calls = self._calls.read(delta) or None
 

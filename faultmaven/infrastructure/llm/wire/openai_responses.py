@@ -209,7 +209,16 @@ def response_from_wire(data: object) -> LLMResponse:
         finish_reason=normalise_finish(raw_reason, FINISH_REASONS, has_tool_calls=bool(calls)),
         finish_reason_raw=raw_reason,
         raw=data,
+        media=[part for item in items for part in media_of_item(item)],
     )
+
+
+def media_of_item(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the image that an output item holds as a part, if it holds one."""
+    encoded = item.get("result")
+    if item.get("type") != "image_generation_call" or not isinstance(encoded, str) or not encoded:
+        return []
+    return [content.image_part(f"image/{item.get('output_format') or 'png'}", encoded)]
 
 
 def raise_failure(body: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from faultmaven.infrastructure.llm.wire.openai_responses import (
     FINISH_REASONS,
     call_from_item,
     details_of_item,
+    media_of_item,
     raise_failure,
     raw_finish,
     reasoning_of_item,
@@ -149,6 +150,7 @@ class ResponsesStreamReader(StreamReader[ServerSentEvent]):
                 setattr(chunk, field, text)
         if details := details_of_item(data, self.ending.tool_calls):
             chunk.reasoning_details = [details]
+        chunk.media = media_of_item(data) or None
         if chunk != LLMChunk():
             yield chunk
 

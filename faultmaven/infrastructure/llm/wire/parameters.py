@@ -16,6 +16,7 @@ from faultmaven.infrastructure.llm.errors import UnsupportedParameterError
 from faultmaven.infrastructure.llm.types import LLMRequest, is_default
 from faultmaven.infrastructure.llm.wire.cache_marks import without_marks
 from faultmaven.infrastructure.llm.wire.model_rules import find_rule
+from faultmaven.infrastructure.llm.wire.system_prompt import fold_system, has_system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -70,6 +71,8 @@ class ParameterRules:
         is_blind: whether the model is known to read no images.
         takes_schemas: False where the model is known not to be held to a JSON Schema.
         takes_tools: False where it is known to call none.
+        takes_system: False where it takes no system prompt.
+        takes_stream: False where it answers in one piece only.
     """
 
     row: Mapping[str, Any]
@@ -82,6 +85,8 @@ class ParameterRules:
     is_blind: bool = False
     takes_schemas: bool = True
     takes_tools: bool = True
+    takes_system: bool = True
+    takes_stream: bool = True
 
     def adapt(self, request: LLMRequest, report: list[str]) -> LLMRequest:
         """Give the request as this model takes it; the same object where nothing has to change.
@@ -97,6 +102,9 @@ class ParameterRules:
             changes = self._decide(_reader(request), report)
             if changes:
                 request = _with_changes(request, changes)
+        if not self.takes_system and has_system(request):
+            self._say_system(report)
+            request = self.without_system(request)
         if self.is_blind and _has_images(request.messages):
             self._say_blind(report)
         if self.drops_cache_marks:
@@ -105,6 +113,10 @@ class ParameterRules:
                 request = replace(request, messages=messages, tools=tools)
                 self._say_marks(report)
         return request
+
+    def without_system(self, request: LLMRequest) -> LLMRequest:
+        """Give the request with its system prompt in the first message, where the model takes none."""
+        return request if self.takes_system else fold_system(request)
 
     def leave_out(
         self, request: LLMRequest, names: Iterable[str], report: list[str]
@@ -261,6 +273,25 @@ class ParameterRules:
         elif word is not _MISSING:
             body["tool_choice"] = word
 
+    def _say_system(self, report: list[str]) -> None:
+        if self.policy == "error":
+            msg = f"{self.model} takes no system prompt; put it into the first message"
+            raise UnsupportedParameterError(
+                msg, parameter="system_prompt", code="unsupported_parameter"
+            )
+        _tell(report, f"the system prompt went into the first message: {self.model} takes none")
+
+    def refuse_stream(self, report: list[str]) -> None:
+        """Handle a stream where the model answers in one piece only.
+
+        Raises:
+            UnsupportedParameterError: the policy is "error".
+        """
+        if self.policy == "error":
+            msg = f"{self.model} does not stream; ask it for a plain answer"
+            raise UnsupportedParameterError(msg, parameter="stream", code="unsupported_parameter")
+        _tell(report, f"the stream came in one piece: {self.model} does not stream")
+
     def _say_blind(self, report: list[str]) -> None:
         if self.policy == "error":
             msg = f"{self.model} does not read images; leave them out, or choose a model that does"
@@ -319,6 +350,8 @@ def make_rules(
         is_blind=can("images") is False,
         takes_schemas=can("structured_output") is not False and "response_format" not in refused,
         takes_tools="tools" not in refused,
+        takes_system=can("system") is not False,
+        takes_stream=can("stream") is not False,
     )
 
 

@@ -49,7 +49,7 @@ def embedding_dialect(place: Mapping[str, str]) -> EmbeddingDialect:
         del dimensions
         return {"model_id": model, **place, "inputs": list(texts)}
 
-    return EmbeddingDialect(to_wire, _embeddings_from_wire, max_texts=1000)
+    return EmbeddingDialect(to_wire, _embeddings_from_wire, max_texts=1000, takes_dimensions=False)
 
 
 def _embeddings_from_wire(data: object, model: str) -> EmbeddingResponse:
