@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import time
@@ -10,12 +11,19 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from faultmaven.gateway.lean.connection import READ_BYTES, LeanConnection
-from faultmaven.infrastructure.llm.errors import LLMConnectionError, LLMError, LLMTimeoutError
+from faultmaven.infrastructure.llm.errors import (
+    ConfigurationError,
+    LLMConnectionError,
+    LLMError,
+    LLMTimeoutError,
+)
 from faultmaven.infrastructure.llm.http import failure
 from faultmaven.infrastructure.llm.http.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.http import TransportPolicy
+
+logger = logging.getLogger("faultmaven.gateway")
 
 _REFUSED: Final = failure.Failure(
     LLMConnectionError,
@@ -87,18 +95,28 @@ class LeanPool:
                 return connection
         return None
 
-    async def connect(self, origin: Origin) -> LeanConnection:
+    async def connect(self, origin: Origin, timeout_s: float, deadline: float) -> LeanConnection:
         """Make a new connection.
+
+        Args:
+            origin: where to.
+            timeout_s: what the call has; the policy's own bound holds as well.
+            deadline: instant that nothing may pass.
 
         Raises:
             LLMError: it cannot be made, or not in time.
         """
+        limit_s = min(timeout_s, self.policy.connect_timeout_s)
+        left_s = deadline - time.monotonic()
         try:
-            async with asyncio.timeout(self.policy.connect_timeout_s):
+            async with asyncio.timeout(min(limit_s, left_s)):
                 if len(self._origins) + self._connecting >= self.policy.max_connections:
                     await self._wait_for_place()
                 return await self._open(origin)
         except TimeoutError:
+            if left_s <= limit_s:
+                late = failure.timed_out(limit_s, "headers", by_deadline=True)
+                raise late.error(self.provider) from None
             is_full = len(self._origins) >= self.policy.max_connections
             raise (_FULL if is_full else _TIMEOUT).error(self.provider) from None
         except (OSError, ValueError) as exc:
@@ -155,12 +173,21 @@ class LeanPool:
         return connection
 
     def _tls_context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context(cafile=self.policy.ca_file)
-            if not self.policy.tls_verify:
-                self._tls.check_hostname = False
-                self._tls.verify_mode = ssl.CERT_NONE
-        return self._tls
+        if self._tls is not None:
+            return self._tls
+        try:
+            context = ssl.create_default_context(cafile=self.policy.ca_file)
+        except OSError as exc:
+            msg = f"{self.provider}: `ca_file` in the row cannot be used: {exc.strerror or exc}"
+            raise ConfigurationError(msg, provider=self.provider, code="invalid_ca_file") from exc
+        if not self.policy.tls_verify:
+            logger.warning(
+                "TLS certificates are not verified: tls_verify is off for %s", self.provider
+            )
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        self._tls = context
+        return context
 
     def _explained(self, exc: Exception) -> LLMError:
         if isinstance(exc, ssl.SSLError | ssl.CertificateError | socket.gaierror):

@@ -108,7 +108,7 @@ class LeanTransport:
             raise failure.timed_out(timeout_s, "headers", by_deadline=True).error(self._name)
         origin, start = self._urls.get((method, url)) or self._start_of(method, url)
         data = self._request(start, headers, body)
-        connection = pool.take(origin) or await pool.connect(origin)
+        connection = pool.take(origin) or await pool.connect(origin, timeout_s, limit)
         while True:
             connection.send(data, whole=whole, timeout_s=timeout_s, deadline=limit)
             try:
@@ -127,7 +127,7 @@ class LeanTransport:
                 raise
             else:
                 return connection
-            connection = await pool.connect(origin)
+            connection = await pool.connect(origin, timeout_s, limit)
 
     def _request(self, start: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
