@@ -27,10 +27,15 @@ class Source:
         return ast.parse(self.text)
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node, outer ones first."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
     def imported(self) -> dict[str, str]:
         """Map each name that an import binds to the dotted name behind it."""
         names: dict[str, str] = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     target = alias.name if alias.asname else alias.name.partition(".")[0]
@@ -51,7 +56,7 @@ class Source:
 
     def references(self) -> Iterator[tuple[int, str]]:
         """Yield line and dotted name of every import and every use of a name."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, alias.name) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -60,7 +65,7 @@ class Source:
                 yield node.lineno, name
 
     def calls(self) -> Iterator[ast.Call]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+        return (node for node in self.nodes if isinstance(node, ast.Call))
 
 
 def package_sources() -> list[Source]:

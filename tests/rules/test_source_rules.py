@@ -23,10 +23,13 @@ RULES: list[Rule] = [
 ]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_package_keeps_rule(rule: Rule) -> None:
-    sources = package_sources()
+@pytest.fixture(scope="module")
+def sources() -> list[Source]:
+    return package_sources()
 
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_package_keeps_rule(rule: Rule, sources: list[Source]) -> None:
     breaches = [breach for source in sources for breach in rule(source)]
 
     assert sources
