@@ -114,6 +114,7 @@ class Gateway:
         self.registry = registry
         self.options = options
         self.meter = Meter()
+        self.meter.breakers.circuits = registry.circuits
         self.is_draining = False
         self.idle: asyncio.Event | None = None
         self.streams: set[asyncio.Task[Any]] = set()

@@ -12,6 +12,7 @@ import zlib
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
+from faultmaven.gateway.breakers import Breakers
 from faultmaven.infrastructure.llm import codec
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Meter:
 
     Attributes:
         in_flight: requests that are being answered.
+        breakers: who is left alone.
         ledger_dropped: rows that are not in the ledger because too many waited.
         ledger_waiting: rows that wait to be written.
         ledger_failing: how many processes cannot write to the ledger now.
@@ -110,6 +112,7 @@ class Meter:
         self.ledger_dropped = 0
         self.ledger_waiting = 0
         self.ledger_failing = 0
+        self.breakers = Breakers()
         self._series: dict[_Key, Series] = {}
         self._models: set[tuple[str, str]] = set()
 
@@ -128,12 +131,13 @@ class Meter:
             for key, series in self._series.items()
         ]
         ledger = [self.ledger_dropped, self.ledger_waiting, self.ledger_failing]
-        return codec.dumps({"in_flight": self.in_flight, "ledger": ledger, "series": rows})
+        return codec.dumps({"in_flight": self.in_flight, "ledger": ledger, "series": rows, "breakers": self.breakers.to_wire()})
 
     def merge(self, data: bytes) -> None:
         """Add the numbers of another process."""
         other = codec.loads(data)
         self.in_flight += other["in_flight"]
+        self.breakers.merge(other["breakers"])
         dropped, waiting, failing = other["ledger"]
         self.ledger_dropped += dropped
         self.ledger_waiting += waiting
@@ -197,6 +201,7 @@ class Meter:
             "Processes that cannot write to the ledger.",
             value=self.ledger_failing,
         )
+        yield from self.breakers.collect()
         yield GaugeMetricFamily(
             "faultmaven_in_flight", "Requests that are being answered.", value=self.in_flight
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven import __version__
@@ -50,11 +51,16 @@ class Pages:
         return json_answer({"status": "ok"}, visit)
 
     async def providers(self, visit: Visit) -> Answer:
-        """Say of every configured provider whether it has all it needs."""
+        """Say of every configured provider what it offers, and which of it is left alone for now."""
         registry = self._gateway.registry
         available = registry.get_available_providers()
         listed = [
-            {"name": name, "models": self._gateway.names.models.get(name, [])}
+            {
+                "name": name,
+                "models": self._gateway.names.models.get(name, []),
+                "circuits": self._gateway.meter.breakers.of(name),
+                "keys": [asdict(key) for key in registry.get_key_states(name)],
+            }
             for name in available
         ]
         return json_answer({"providers": listed}, visit)

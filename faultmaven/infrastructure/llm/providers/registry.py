@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from faultmaven.config.settings import Settings
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.providers.fallback import ChainCall
+    from faultmaven.infrastructure.llm.providers.key_row import KeyState
     from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse
 
     Prompt = str | Iterable[Mapping[str, Any]]
@@ -138,6 +139,18 @@ class ProviderRegistry:
         configured where nobody set such a server up; `get_available_providers` leaves it out there.
         """
         return self._roster.status()
+
+    def get_key_states(self, name: str) -> list[KeyState]:
+        """Tell how each key of a provider stands, where it is used and has several; no key is shown.
+
+        Raises:
+            UnknownProviderError: no row has the name.
+        """
+        provider = self._instances.get(self.resolve_name(name))
+        if provider is None or not hasattr(provider, "key_states"):
+            return []
+        states: list[KeyState] = provider.key_states()
+        return states
 
     def get_row(self, name: str) -> dict[str, Any]:
         """Give a row complete: checked, with its base and the conventions filled in.
