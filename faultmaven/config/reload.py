@@ -28,7 +28,10 @@ logger = logging.getLogger("faultmaven.config")
 class Reloadable(Protocol):
     """Has settings and can take them anew: a `ProviderRegistry`."""
 
-    settings: Settings
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        ...
 
     def try_reload(self) -> str:
         """Take the configuration as it is now; "" or what is wrong with it."""
@@ -38,44 +41,56 @@ class Reloadable(Protocol):
 class Watcher:
     """Tells whether the configuration's files have changed, and has them taken.
 
+    Args:
+        registry: what is reloaded.
+        seen: the files' state when it read them; None takes the present one.
+
     Attributes:
+        seen: the files' state when they were last looked at.
         reloads: how often the configuration was taken.
         failures: how often it could not be; the last good one then stayed.
         problem: what is wrong with the files as they are; "" where nothing is.
     """
 
-    def __init__(self, registry: Reloadable) -> None:
+    def __init__(self, registry: Reloadable, seen: State | None = None) -> None:
         self.reloads = 0
         self.failures = 0
         self.problem = ""
         self._registry = registry
-        self._seen = state_of(registry.settings.watched_paths())
+        self.seen = state_of(registry.settings.watched_paths()) if seen is None else seen
 
     def look(self) -> bool:
         """Look once; whether something had changed."""
-        now = state_of(self._registry.settings.watched_paths())
-        if now == self._seen:
+        try:
+            now = state_of(self._registry.settings.watched_paths())
+        except OSError as exc:
+            logger.warning("the configuration's files cannot be looked at: %s", exc)
             return False
+        if now == self.seen:
+            return False
+        self._take(now)
+        return True
+
+    def reload(self) -> str:
+        """Have the files taken whether or not they look changed; "" or what is wrong with them."""
+        self._take(state_of(self._registry.settings.watched_paths()))
+        return self.problem
+
+    def _take(self, now: State) -> None:
         self.problem = self._registry.try_reload()
         if self.problem:
             self.failures += 1
         else:
             self.reloads += 1
         # As it was before the reading: what changed meanwhile is seen the next time.
-        self._seen = now
-        if not self.problem:
-            for path in self._registry.settings.watched_paths():
-                self._seen.setdefault(path, state_of([path])[path])
-        return True
+        paths = self._registry.settings.watched_paths()
+        self.seen = {path: now[path] if path in now else _stamp(path) for path in paths}
 
     async def run(self, interval_s: float = INTERVAL_S) -> None:
         """Look again and again until cancelled."""
         while True:
             await asyncio.sleep(interval_s)
-            try:
-                await asyncio.to_thread(self.look)
-            except OSError as exc:
-                logger.warning("the configuration's files cannot be looked at: %s", exc)
+            await asyncio.to_thread(self.look)
 
 
 @asynccontextmanager
@@ -107,6 +122,6 @@ def state_of(paths: Iterable[Path]) -> State:
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    except OSError:
+        return None  # who reads it is told why
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -106,8 +106,8 @@ class Settings:
     def watched_paths(self) -> list[Path]:
         """Give the files and folders that these settings come from, or would if they existed.
 
-        They are `.env`, `faultmaven.yaml`, `providers.d` with its files, and the files that `NAME_FILE`
-        variables have named.
+        They are `.env`, `faultmaven.yaml`, `providers.d` with its files, the files that `NAME_FILE`
+        variables have named, and the one that CONFIG_PATH names.
         """
         from faultmaven.config.file import PROVIDERS_FOLDER
 
@@ -121,6 +121,8 @@ class Settings:
             paths.append(found or self._folder / name)
         folder = paths[-1].parent / PROVIDERS_FOLDER
         paths += [folder, *sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])]
+        if self.config_path:
+            paths.append(Path(self.config_path))
         return [*paths, *map(Path, self._file_values)]
 
     def __reduce__(self) -> NoReturn:

@@ -15,6 +15,7 @@ from faultmaven.gateway.auth import ANYONE, presented_key, unauthorised
 from faultmaven.gateway.books import Books
 from faultmaven.gateway.cors import is_preflight, preflight_fields
 from faultmaven.gateway.faults import Fault
+from faultmaven.gateway.eras import Eras, close_all
 from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.lean import LeanTransport
 from faultmaven.gateway.meter import Board, Meter, merged
@@ -23,6 +24,7 @@ from faultmaven.gateway.record import Record
 from faultmaven.infrastructure.llm import codec, events
 from faultmaven.infrastructure.llm.http import TransportPolicy
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
+from faultmaven.gateway.reloads import Reloads
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from faultmaven.gateway.auth import Caller
     from faultmaven.gateway.options import GatewayOptions
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
+    from faultmaven.config.reload import State
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
     from faultmaven.infrastructure.llm.router.names import NameTable, Plan
 
@@ -97,6 +100,7 @@ class Gateway:
 
     Attributes:
         is_draining: no new work is wanted.
+        seen: the state of the configuration's files when they were read; None takes the present one.
         streams: tasks that are writing streams.
         idle: set when the last request has ended; None while nobody waits for that.
         meter: this process's numbers.
@@ -107,6 +111,9 @@ class Gateway:
         self,
         registry: ProviderRegistry,
         options: GatewayOptions,
+        eras: which requests began under which configuration.
+        reloads: what takes a changed configuration.
+        when_reloaded: called after each reload that was taken.
         *,
         board: Board | None = None,
         worker: int = 0,
@@ -116,6 +123,7 @@ class Gateway:
         self.meter = Meter()
         self.meter.breakers.circuits = registry.circuits
         self.is_draining = False
+        seen: State | None = None,
         self.idle: asyncio.Event | None = None
         self.streams: set[asyncio.Task[Any]] = set()
         self._board = board
@@ -134,6 +142,8 @@ class Gateway:
         """Serve further paths; one that ends in `*` is a prefix."""
         for path, route in routes:
             if path.endswith("*"):
+        self.eras = Eras()
+        self.when_reloaded: list[Callable[[], None]] = []
                 self._prefixes.append((path[:-1], route))
                 self._prefixes.sort(key=lambda entry: -len(entry[0]))
             else:
@@ -145,6 +155,7 @@ class Gateway:
 
     async def handle(self, request: BaseRequest) -> Answer:
         """Answer a request; called by the server."""
+        self.reloads = Reloads(self, seen)
         self.meter.in_flight += 1
         request_id = self._request_id(request.headers)
         route: Route | None = None
@@ -162,6 +173,8 @@ class Gateway:
         except (ConnectionError, TimeoutError):
             # The client has gone while it was answered: there is nobody to tell.
             return Answer(499, b"", close=True)
+        era = self.eras.now
+        era.requests += 1
         except Exception:
             logger.exception("request %s failed", request_id)
             message = f"The gateway failed; its log has the cause under {request_id}."
@@ -185,12 +198,16 @@ class Gateway:
         if fault.attempts is not None:
             fields += f"x-faultmaven-attempts: {fault.attempts}\r\n"
         if fault.should_retry is not None:
+            era.requests -= 1
+            if era.is_over and not era.requests:
+                self.eras.settle()
             fields += f"x-should-retry: {'true' if fault.should_retry else 'false'}\r\n"
         body = codec.dumps(make_body(fault, request_id))
         return Answer(fault.status, body, fields=fields, close=fault.close)
 
     def add_provider(self, name: str, provider: BaseLLMProvider) -> None:
-        """Serve a provider that is in no row."""
+        """Serve a provider that is in no row, in place of an earlier one of the name."""
+        former = self._providers.get(name)
         self._providers[name] = provider
         self.forget_names()
 
@@ -210,6 +227,8 @@ class Gateway:
         self._adopted[name] = provider
         row = provider.config.row
         if isinstance(provider, HTTPProvider) and not row.get("proxy"):
+        if former is not None:
+            self.eras.turn([former])
             policy = TransportPolicy.from_row(row)
             provider.use_transport(LeanTransport(provider.provider_name, policy))
 
@@ -233,7 +252,7 @@ class Gateway:
     def names(self) -> NameTable:
         """What models' names mean, as the registry is now."""
         if self._names is None:
-            self._names = make_name_table(self.registry, self._providers)
+            self._names = self.make_names()
         return self._names
 
     def forget_names(self) -> None:
@@ -253,11 +272,44 @@ class Gateway:
         """Write down a call to a model that was refused before it was looked at.
 
         What is sent to a path that does not exist was meant for a model, too; to look for something
+    def make_names(self) -> NameTable:
+        """Read the registry's names; may be called from a thread."""
+        return make_name_table(self.registry, dict(self._providers))
+
         that can be looked at is no call.
         """
         front = "unknown" if route is None else route.front
         is_sent = visit.request.method == "POST"
         if not front or not (is_sent or (route is not None and "GET" not in route.pages)):
+    def take(self, options: GatewayOptions, names: NameTable) -> None:
+        """Go on with what a reload has read; the requests that have begun keep what they have."""
+        self.forget_names()
+        self._names = names
+        self.take_options(options)
+        replaced = self.registry.take_outdated()
+        for provider in replaced:
+            if self._adopted.get(provider.provider_name) is provider:
+                del self._adopted[provider.provider_name]
+        self.eras.turn(replaced)
+        for listener in self.when_reloaded:
+            listener()
+
+    def take_options(self, options: GatewayOptions) -> None:
+        """Put other options in force for the requests that begin now."""
+        self.options = options
+
+    def count_reload(self, outcome: str) -> None:
+        """Count a reload of the configuration."""
+        self.meter.reloads[outcome] += 1
+
+    async def close(self) -> None:
+        """Close every provider, whether or not it is in use."""
+        await self.reloads.close()
+        await self.eras.close()
+        await self.registry.close()
+        await close_all(self._providers.values())
+        await self.books.close()
+
             return
         record = Record(visit.request_id, front, visit.caller.name, visit.started)
         record.ended_by(fault)
@@ -330,3 +382,6 @@ async def _preflight(visit: Visit) -> Answer:
     fields = f"x-request-id: {visit.request_id}\r\n" + preflight_fields(visit.request.headers)
     return Answer(200, b"", "text/plain", fields)
 
+
+def _is_word(text: str) -> bool:
+    return text.replace("-", "").replace("_", "").replace(".", "").isalnum()

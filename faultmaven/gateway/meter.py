@@ -103,6 +103,7 @@ class Meter:
         in_flight: requests that are being answered.
         breakers: who is left alone.
         ledger_dropped: rows that are not in the ledger because too many waited.
+        reloads: how often the configuration was taken anew, and how often it could not be.
         ledger_waiting: rows that wait to be written.
         ledger_failing: how many processes cannot write to the ledger now.
     """
@@ -111,6 +112,7 @@ class Meter:
         self.in_flight = 0
         self.ledger_dropped = 0
         self.ledger_waiting = 0
+        self.reloads = {"taken": 0, "refused": 0}
         self.ledger_failing = 0
         self.breakers = Breakers()
         self._series: dict[_Key, Series] = {}
@@ -131,7 +133,8 @@ class Meter:
             for key, series in self._series.items()
         ]
         ledger = [self.ledger_dropped, self.ledger_waiting, self.ledger_failing]
-        return codec.dumps({"in_flight": self.in_flight, "ledger": ledger, "series": rows, "breakers": self.breakers.to_wire()})
+        counts = {"in_flight": self.in_flight, "reloads": self.reloads}
+        return codec.dumps({**counts, "ledger": ledger, "series": rows, "breakers": self.breakers.to_wire()})
 
     def merge(self, data: bytes) -> None:
         """Add the numbers of another process."""
@@ -147,6 +150,8 @@ class Meter:
             self._series.setdefault(names, Series()).merge(Series(numbers))
 
     def expose(self) -> bytes:
+        for outcome, times in other["reloads"].items():
+            self.reloads[outcome] += times
         """Write everything in Prometheus' text form."""
         from prometheus_client import CollectorRegistry, generate_latest
 
@@ -200,6 +205,12 @@ class Meter:
             "faultmaven_ledger_failing",
             "Processes that cannot write to the ledger.",
             value=self.ledger_failing,
+        reloads = CounterMetricFamily(
+            "faultmaven_config_reloads", "Readings of a changed configuration.", labels=["outcome"]
+        )
+        for outcome, times in self.reloads.items():
+            reloads.add_metric([outcome], times)
+        yield reloads
         )
         yield from self.breakers.collect()
         yield GaugeMetricFamily(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from faultmaven.gateway.auth import KeyRing
@@ -13,6 +13,7 @@ from faultmaven.infrastructure.llm.errors import ConfigurationError
 if TYPE_CHECKING:
 
     from aiohttp.web import BaseRequest
+    from collections.abc import Mapping
 
     from faultmaven.config.settings import Settings
 
@@ -34,6 +35,8 @@ class GatewayOptions:
         drain_s: what running requests have when the server ends.
         keepalive_s: how long an idle connection of a client is kept.
         header_timeout_s: what a new client has to send the head of its first request.
+        ready_delay_s: how long new connections are still taken when the server ends, while
+            `/health/ready` says that it does: what a load balancer needs to notice.
         body_timeout_s: what a client has to send a request's body.
         write_timeout_s: what a client has to take anything of its answer.
         cors_origins: whose pages may call from browsers, as `https://host`; none by default.
@@ -44,6 +47,7 @@ class GatewayOptions:
     keys: KeyRing
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
+        given: what the command line says; it stays above the file in a reload.
     workers: int = 1
     max_body_bytes: int = 32 * 1024 * 1024
     request_timeout_s: float | None = None
@@ -54,6 +58,7 @@ class GatewayOptions:
     write_timeout_s: float = 60.0
     cors_origins: frozenset[str] = frozenset()
     insecure: bool = False
+    ready_delay_s: float = 0.0
 
     @classmethod
     def of(cls, settings: Settings, **given: Any) -> Self:
@@ -63,18 +68,20 @@ class GatewayOptions:
             settings: the environment and the file.
             **given: what the command line says; None is not said.
 
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
         Raises:
             ConfigurationError: a key is no key, or the address needs one.
         """
         section = dict(settings.file.section("gateway")) if settings.file else {}
         admin_keys = section.pop("admin_keys", ())
         known = {name: value for name, value in section.items() if name in _FROM_FILE}
-        chosen = known | {name: value for name, value in given.items() if value is not None}
+        said = {name: value for name, value in given.items() if value is not None}
+        chosen = known | said
         chosen.setdefault("request_timeout_s", settings.llm_request_timeout)
         chosen["cors_origins"] = frozenset(chosen.get("cors_origins", ()))
         listed = settings.file.data.get("keys", []) if settings.file else []
         keys = KeyRing(settings.faultmaven_gateway_keys, admin_keys, listed)
-        options = cls(keys=keys, **chosen)
+        options = cls(keys=keys, given=said, **chosen)
         options.check()
         return options
 
@@ -89,6 +96,26 @@ class GatewayOptions:
             return False
 
     def check(self) -> None:
+    def again(self, settings: Settings) -> Self:
+        """Make the options anew for a gateway that runs already: it keeps its address and processes.
+
+        Raises:
+            ConfigurationError: as for `of`.
+        """
+        kept = {name: getattr(self, name) for name in _FIXED}
+        return replace(self.of(settings, **{**self.given, **kept}), given=self.given)
+
+    def fixed_differences(self, settings: Settings) -> list[str]:
+        """Say what the file wants otherwise and only a restart can change: one sentence each."""
+        section = settings.file.section("gateway") if settings.file else {}
+        defaults = {option.name: option.default for option in fields(self)}
+        return [
+            f"gateway.{name}: {wanted} needs a restart; {getattr(self, name)} stays until then"
+            for name in _FIXED
+            if name not in self.given
+            and (wanted := section.get(name, defaults[name])) != getattr(self, name)
+        ]
+
         """See to it that strangers cannot spend the owner's money.
 
         Raises:
@@ -130,3 +157,6 @@ _FROM_FILE = frozenset(
         "write_timeout_s",
     }
 )
+        "ready_delay_s",
+# What a running gateway cannot change.
+_FIXED = ("host", "port", "workers")

@@ -9,11 +9,13 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
+from faultmaven.config.reload import INTERVAL_S, Watcher
 from faultmaven.config.settings import load_settings
 from faultmaven.gateway.app import Gateway
 from faultmaven.gateway.banner import Greeter
 from faultmaven.gateway.meter import Board
-from faultmaven.gateway.server import bind, serve
+from faultmaven.gateway.reloads import Configuration
+from faultmaven.gateway.server import Hangup, bind, serve
 from faultmaven.gateway.table import add_all
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry, get_registry
@@ -23,10 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from multiprocessing.process import BaseProcess
 
+    from faultmaven.config.reload import State
     from faultmaven.gateway.banner import Hello
     from faultmaven.gateway.options import GatewayOptions
-
-RESTART_PAUSE_S = 0.5
 
 
 def make_registry(config: str | None) -> ProviderRegistry:
@@ -62,9 +63,10 @@ def make_gateway(
     *,
     board: Board | None = None,
     worker: int = 0,
+    seen: State | None = None,
 ) -> Gateway:
     """Make a gateway with all of its paths."""
-    gateway = Gateway(registry, options, board=board, worker=worker)
+    gateway = Gateway(registry, options, board=board, worker=worker, seen=seen)
     add_all(gateway)
     return gateway
 
@@ -87,6 +89,8 @@ def run(
     Raises:
         OSError: the address cannot be had.
     """
+    # Until somebody listens for it, SIGHUP would end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     if options.workers > 1:
         return _run_workers(registry, options, quiet=quiet, hello=hello)
     gateway = make_gateway(registry, options)
@@ -111,8 +115,10 @@ def _run_workers(
     """Start the workers, keep their number, and end them when told to.
 
     Each has its own listening socket on the same port; the kernel deals connections out.  The first one
-    greets.
+    greets.  A changed configuration is taken by each of them, and here, for those that start later.
     """
+    configuration = Configuration(registry, options)
+    watcher = Watcher(configuration)
     board = Board(options.workers)
     keeper = bind(options.host, options.port, shared=True)  # holds the port, never listens
     host, port = keeper.getsockname()[:2]
@@ -122,7 +128,7 @@ def _run_workers(
         sock = bind(host, port, shared=True)
         process = context.Process(
             target=_work,
-            args=(registry, options, board, worker, sock),
+            args=(configuration, watcher, board, worker, sock),
             kwargs={"greets": greets, "hello": hello},
             name=f"worker-{worker}",
         )
@@ -134,37 +140,56 @@ def _run_workers(
         worker: start(worker, greets=worker == 0 and not quiet)
         for worker in range(options.workers)
     }
-    ended = _wait_for_signal(workers, start)
+    _keep_up(workers, start, watcher)
+    _send(signal.SIGTERM, workers)
     for process in workers.values():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid or 0, ended)
-    for process in workers.values():
-        process.join(options.drain_s + 10)
+        process.join(configuration.options.ready_delay_s + configuration.options.drain_s + 10)
         if process.is_alive():
             process.kill()
     keeper.close()
     return 0
 
 
-def _wait_for_signal(
-    workers: dict[int, BaseProcess], start: Callable[[int], BaseProcess]
-) -> signal.Signals:
-    """Wait for SIGTERM or SIGINT; a worker that dies is started anew."""
-    wanted = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+def _keep_up(
+    workers: dict[int, BaseProcess], start: Callable[[int], BaseProcess], watcher: Watcher
+) -> None:
+    """Wait for SIGTERM or SIGINT; a worker that dies is started anew, and SIGHUP is for all of them."""
+    ending = {signal.SIGTERM, signal.SIGINT}
+    wanted = {*ending, signal.SIGCHLD, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    hangup = Hangup()
     while True:
-        found = signal.sigtimedwait(wanted, 1.0)
-        if found is not None and found.si_signo != signal.SIGCHLD:
-            return signal.SIGTERM
+        found = signal.sigtimedwait(wanted, INTERVAL_S)
+        number = found.si_signo if found is not None else None
+        if number in ending or (number == signal.SIGHUP and hangup.is_end):
+            return
+        if number == signal.SIGHUP:
+            watcher.reload()
+            _send(signal.SIGHUP, workers)
+        else:
+            watcher.look()
         for worker, process in list(workers.items()):
             if not process.is_alive():
                 process.join()
                 workers[worker] = start(worker)
 
 
+def _send(number: signal.Signals, workers: dict[int, BaseProcess]) -> None:
+    for process in workers.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid or 0, number)
+
+
+def _tell_parent() -> None:
+    """Have every worker reload."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid == os.getppid():
+        os.kill(parent.pid, signal.SIGHUP)
+
+
 def _work(
-    registry: ProviderRegistry,
-    options: GatewayOptions,
+    configuration: Configuration,
+    watcher: Watcher,
     board: Board,
     worker: int,
     sock: socket.socket,
@@ -173,7 +198,14 @@ def _work(
     hello: Hello | None,
 ) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
-    gateway = make_gateway(registry, options, board=board, worker=worker)
+    gateway = make_gateway(
+        configuration.registry,
+        configuration.options,
+        board=board,
+        worker=worker,
+        seen=watcher.seen,
+    )
+    gateway.reloads.tell_others = _tell_parent
     earlier = board.read(worker)
     if earlier is not None:
         gateway.meter.merge(earlier)

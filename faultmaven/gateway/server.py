@@ -7,7 +7,8 @@ import contextlib
 import logging
 import signal
 import socket
-from typing import TYPE_CHECKING, Any, Final
+import sys
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
@@ -43,8 +44,8 @@ class _Protocol(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a client's connection; the first request's head must come soon."""
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.WriteTransport)
-        transport.set_write_buffer_limits(WRITE_HIGH_WATER_BYTES)
+        # uvloop's transports are of no class of asyncio's.
+        cast("asyncio.WriteTransport", transport).set_write_buffer_limits(WRITE_HIGH_WATER_BYTES)
         if self._keepalive_handle is not None:
             self._keepalive_handle.cancel()
             limit_s = min(self.gateway.options.header_timeout_s, self._keepalive_timeout)
@@ -223,11 +224,18 @@ class GatewayServer:
         self._server = await loop.create_server(self._front, sock=sock, backlog=BACKLOG)
         self._ticker = asyncio.create_task(self._show_numbers())
 
-    async def stop(self, drain_s: float = 0.0) -> None:
-        """Stop listening, let running requests end, then end them."""
+    async def stop(self, drain_s: float = 0.0, ready_delay_s: float = 0.0) -> None:
+        """Stop listening, let running requests end, then end them.
+
+        Args:
+            drain_s: what running requests have, from when the gateway listens no more.
+            ready_delay_s: how long it listens on, while it says of itself that it is not ready.
+        """
         assert self._server is not None
         assert self._front is not None
         self._gateway.is_draining = True
+        if ready_delay_s:
+            await asyncio.sleep(ready_delay_s)
         self._server.close()
         await self._wait_idle(drain_s)
         await self._end_streams()
@@ -235,8 +243,7 @@ class GatewayServer:
         if self._ticker is not None:
             self._ticker.cancel()
         self._gateway.show_numbers()
-        await self._gateway.registry.close()
-        await self._gateway.books.close()
+        await self._gateway.close()
 
     async def _wait_idle(self, drain_s: float) -> None:
         """Wait for the running requests, and close every connection that has none.
@@ -273,6 +280,8 @@ class GatewayServer:
 async def serve(gateway: Gateway, sock: socket.socket | None, ready: Any = None) -> None:
     """Listen until SIGTERM or SIGINT, then drain; a second signal ends at once.
 
+    Meanwhile a changed configuration is taken, and SIGHUP has it taken at once.
+
     Args:
         gateway: what answers.
         sock: a bound socket, None to bind the options' address.
@@ -286,13 +295,26 @@ async def serve(gateway: Gateway, sock: socket.socket | None, ready: Any = None)
     def on_signal() -> None:
         (forced if stopping.is_set() else stopping).set()
 
+    hangup = Hangup()
+
+    def on_hangup() -> None:
+        if hangup.is_end:
+            on_signal()
+        else:
+            gateway.reloads.ask()
+
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, on_signal)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # `run` holds it back until now
+    watching = asyncio.create_task(gateway.reloads.run(), name="faultmaven-config-watch")
     if ready is not None:
         ready(server.port)
     await stopping.wait()
-    draining = asyncio.create_task(server.stop(gateway.options.drain_s))
+    watching.cancel()
+    options = gateway.options
+    draining = asyncio.create_task(server.stop(options.drain_s, options.ready_delay_s))
     forcing = asyncio.create_task(forced.wait())
     await asyncio.wait({draining, forcing}, return_when=asyncio.FIRST_COMPLETED)
     forcing.cancel()
@@ -303,10 +325,23 @@ async def serve(gateway: Gateway, sock: socket.socket | None, ready: Any = None)
         await draining
     # A signal that comes now, while the process ends by itself, must not make it fail: it waits until
     # its handler, which is the default one for a moment, ignores it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
-    for name in (signal.SIGTERM, signal.SIGINT):
+    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, handled)
+    for name in handled:
         loop.remove_signal_handler(name)
         signal.signal(name, signal.SIG_IGN)
+
+
+class Hangup:
+    """Tells what SIGHUP means: a wish for a reload, or a terminal that was closed."""
+
+    def __init__(self) -> None:
+        self._had_terminal = sys.stderr.isatty()
+
+    @property
+    def is_end(self) -> bool:
+        """Tell whether the process was started on a terminal, and that is gone."""
+        return self._had_terminal and not sys.stderr.isatty()
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:

@@ -70,11 +70,12 @@ class Service:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         settings = gateway.registry.settings
-        is_asked_for = settings.config_path or settings.source_of("PROVIDER_TYPE")
-        self._name = _choose_provider(gateway) if is_asked_for else None
+        self._is_asked_for = bool(settings.config_path or settings.source_of("PROVIDER_TYPE"))
+        self._name = _choose_provider(gateway) if self._is_asked_for else None
         self._model: str | None = None
         self._checked_at = -math.inf
         self._problem = ""
+        gateway.when_reloaded.append(self._choose_again)
 
     def routes(self) -> Iterable[tuple[str, Route]]:
         """Give the paths."""
@@ -138,7 +139,7 @@ class Service:
             message = f"The commands are {listed}."
             raise invalid(message, "command", "unknown_command")
         if name == "reload":
-            return json_answer(self._reload(), visit)
+            return json_answer(await self._reload(), visit)
         if name == "set_model":
             model = body.get("model")
             if not isinstance(model, str) or not model or not model.isprintable():
@@ -158,14 +159,20 @@ class Service:
     def _provider(self) -> BaseLLMProvider:
         return self._gateway.get_provider(self.provider_name)
 
-    def _reload(self) -> dict[str, Any]:
-        try:
-            self._gateway.registry.reload()
-        except ConfigurationError as error:
-            raise fault_of(error) from error
-        self._gateway.forget_names()
-        self._name = None
+    async def _reload(self) -> dict[str, Any]:
+        reloads = self._gateway.reloads
+        if problem := await reloads.reload():
+            raise fault_of(ConfigurationError(problem, code="bad_configuration"))
+        if reloads.tell_others is not None:
+            reloads.tell_others()
         return {"reloaded": True}
+
+    def _choose_again(self) -> None:
+        """Choose as the configuration is now; who was chosen before stays where that cannot be."""
+        try:
+            self._name = _choose_provider(self._gateway) if self._is_asked_for else None
+        except ConfigurationError as error:
+            logger.warning("the service keeps its provider: %s", error)
 
     async def _find_problem(self, provider: BaseLLMProvider) -> str:
         """Ask the provider for its list of models, which costs nothing, at most every few seconds."""
