@@ -14,17 +14,17 @@ from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.auth import ANYONE, presented_key, unauthorised
 from faultmaven.gateway.books import Books
 from faultmaven.gateway.cors import is_preflight, preflight_fields
-from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.eras import Eras, close_all
+from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.lean import LeanTransport
 from faultmaven.gateway.meter import Board, Meter, merged
 from faultmaven.gateway.naming import make_name_table
 from faultmaven.gateway.record import Record
+from faultmaven.gateway.reloads import Reloads
 from faultmaven.infrastructure.llm import codec, events
 from faultmaven.infrastructure.llm.http import TransportPolicy
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
-from faultmaven.gateway.reloads import Reloads
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from aiohttp.web import BaseRequest
 
+    from faultmaven.config.reload import State
     from faultmaven.gateway.auth import Caller
     from faultmaven.gateway.options import GatewayOptions
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
-    from faultmaven.config.reload import State
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
     from faultmaven.infrastructure.llm.router.names import NameTable, Plan
 
@@ -97,35 +97,37 @@ class Gateway:
         options: how it is set up.
         board: where the workers' numbers are; None for a single process.
         worker: which of them this is, from 0.
+        seen: the state of the configuration's files when they were read; None takes the present one.
 
     Attributes:
         is_draining: no new work is wanted.
-        seen: the state of the configuration's files when they were read; None takes the present one.
         streams: tasks that are writing streams.
         idle: set when the last request has ended; None while nobody waits for that.
         meter: this process's numbers.
         books: where calls are written down.
+        eras: which requests began under which configuration.
+        reloads: what takes a changed configuration.
+        when_reloaded: called after each reload that was taken.
     """
 
     def __init__(
         self,
         registry: ProviderRegistry,
         options: GatewayOptions,
-        eras: which requests began under which configuration.
-        reloads: what takes a changed configuration.
-        when_reloaded: called after each reload that was taken.
         *,
         board: Board | None = None,
         worker: int = 0,
+        seen: State | None = None,
     ) -> None:
         self.registry = registry
         self.options = options
         self.meter = Meter()
         self.meter.breakers.circuits = registry.circuits
         self.is_draining = False
-        seen: State | None = None,
         self.idle: asyncio.Event | None = None
         self.streams: set[asyncio.Task[Any]] = set()
+        self.eras = Eras()
+        self.when_reloaded: list[Callable[[], None]] = []
         self._board = board
         self._worker = worker
         self._paths: dict[str, Route] = {}
@@ -137,13 +139,12 @@ class Gateway:
         self._numbers = count(1)
         self._id_prefix = f"req_{os.urandom(6).hex()}"
         self.books = Books(registry.settings, self.meter, self._id_prefix)
+        self.reloads = Reloads(self, seen)
 
     def add_routes(self, routes: Iterable[tuple[str, Route]]) -> None:
         """Serve further paths; one that ends in `*` is a prefix."""
         for path, route in routes:
             if path.endswith("*"):
-        self.eras = Eras()
-        self.when_reloaded: list[Callable[[], None]] = []
                 self._prefixes.append((path[:-1], route))
                 self._prefixes.sort(key=lambda entry: -len(entry[0]))
             else:
@@ -155,8 +156,9 @@ class Gateway:
 
     async def handle(self, request: BaseRequest) -> Answer:
         """Answer a request; called by the server."""
-        self.reloads = Reloads(self, seen)
         self.meter.in_flight += 1
+        era = self.eras.now
+        era.requests += 1
         request_id = self._request_id(request.headers)
         route: Route | None = None
         try:
@@ -173,8 +175,6 @@ class Gateway:
         except (ConnectionError, TimeoutError):
             # The client has gone while it was answered: there is nobody to tell.
             return Answer(499, b"", close=True)
-        era = self.eras.now
-        era.requests += 1
         except Exception:
             logger.exception("request %s failed", request_id)
             message = f"The gateway failed; its log has the cause under {request_id}."
@@ -182,6 +182,9 @@ class Gateway:
             return self.fault_answer(failed, request_id, route)
         finally:
             self.meter.in_flight -= 1
+            era.requests -= 1
+            if era.is_over and not era.requests:
+                self.eras.settle()
             if self.idle is not None and not self.meter.in_flight:
                 self.idle.set()
 
@@ -198,9 +201,6 @@ class Gateway:
         if fault.attempts is not None:
             fields += f"x-faultmaven-attempts: {fault.attempts}\r\n"
         if fault.should_retry is not None:
-            era.requests -= 1
-            if era.is_over and not era.requests:
-                self.eras.settle()
             fields += f"x-should-retry: {'true' if fault.should_retry else 'false'}\r\n"
         body = codec.dumps(make_body(fault, request_id))
         return Answer(fault.status, body, fields=fields, close=fault.close)
@@ -210,6 +210,8 @@ class Gateway:
         former = self._providers.get(name)
         self._providers[name] = provider
         self.forget_names()
+        if former is not None:
+            self.eras.turn([former])
 
     def get_provider(self, name: str) -> BaseLLMProvider:
         """Give a provider of a plan.
@@ -227,8 +229,6 @@ class Gateway:
         self._adopted[name] = provider
         row = provider.config.row
         if isinstance(provider, HTTPProvider) and not row.get("proxy"):
-        if former is not None:
-            self.eras.turn([former])
             policy = TransportPolicy.from_row(row)
             provider.use_transport(LeanTransport(provider.provider_name, policy))
 
@@ -255,32 +255,15 @@ class Gateway:
             self._names = self.make_names()
         return self._names
 
+    def make_names(self) -> NameTable:
+        """Read the registry's names; may be called from a thread."""
+        return make_name_table(self.registry, dict(self._providers))
+
     def forget_names(self) -> None:
         """Read the registry's names anew with the next request."""
         self._names = None
         self._plans.clear()
 
-    def finish(self, record: Record) -> None:
-        """Count a call to a model that has ended, and tell whoever listens."""
-        record.duration_s = perf_counter() - record.started
-        self.books.note(record)
-        self.meter.finish(record)
-        if events.has_listeners():
-            events.publish(record.to_event())
-
-    def note_refusal(self, fault: Fault, visit: Visit, route: Route | None) -> None:
-        """Write down a call to a model that was refused before it was looked at.
-
-        What is sent to a path that does not exist was meant for a model, too; to look for something
-    def make_names(self) -> NameTable:
-        """Read the registry's names; may be called from a thread."""
-        return make_name_table(self.registry, dict(self._providers))
-
-        that can be looked at is no call.
-        """
-        front = "unknown" if route is None else route.front
-        is_sent = visit.request.method == "POST"
-        if not front or not (is_sent or (route is not None and "GET" not in route.pages)):
     def take(self, options: GatewayOptions, names: NameTable) -> None:
         """Go on with what a reload has read; the requests that have begun keep what they have."""
         self.forget_names()
@@ -310,6 +293,23 @@ class Gateway:
         await close_all(self._providers.values())
         await self.books.close()
 
+    def finish(self, record: Record) -> None:
+        """Count a call to a model that has ended, and tell whoever listens."""
+        record.duration_s = perf_counter() - record.started
+        self.books.note(record)
+        self.meter.finish(record)
+        if events.has_listeners():
+            events.publish(record.to_event())
+
+    def note_refusal(self, fault: Fault, visit: Visit, route: Route | None) -> None:
+        """Write down a call to a model that was refused before it was looked at.
+
+        What is sent to a path that does not exist was meant for a model, too; to look for something
+        that can be looked at is no call.
+        """
+        front = "unknown" if route is None else route.front
+        is_sent = visit.request.method == "POST"
+        if not front or not (is_sent or (route is not None and "GET" not in route.pages)):
             return
         record = Record(visit.request_id, front, visit.caller.name, visit.started)
         record.ended_by(fault)

@@ -102,17 +102,17 @@ class Meter:
     Attributes:
         in_flight: requests that are being answered.
         breakers: who is left alone.
-        ledger_dropped: rows that are not in the ledger because too many waited.
         reloads: how often the configuration was taken anew, and how often it could not be.
+        ledger_dropped: rows that are not in the ledger because too many waited.
         ledger_waiting: rows that wait to be written.
         ledger_failing: how many processes cannot write to the ledger now.
     """
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.reloads = {"taken": 0, "refused": 0}
         self.ledger_dropped = 0
         self.ledger_waiting = 0
-        self.reloads = {"taken": 0, "refused": 0}
         self.ledger_failing = 0
         self.breakers = Breakers()
         self._series: dict[_Key, Series] = {}
@@ -141,6 +141,8 @@ class Meter:
         other = codec.loads(data)
         self.in_flight += other["in_flight"]
         self.breakers.merge(other["breakers"])
+        for outcome, times in other["reloads"].items():
+            self.reloads[outcome] += times
         dropped, waiting, failing = other["ledger"]
         self.ledger_dropped += dropped
         self.ledger_waiting += waiting
@@ -150,8 +152,6 @@ class Meter:
             self._series.setdefault(names, Series()).merge(Series(numbers))
 
     def expose(self) -> bytes:
-        for outcome, times in other["reloads"].items():
-            self.reloads[outcome] += times
         """Write everything in Prometheus' text form."""
         from prometheus_client import CollectorRegistry, generate_latest
 
@@ -195,6 +195,12 @@ class Meter:
                 tokens.add_metric([provider, model, kind], numbers[place])
             cost.add_metric([provider, model], numbers[9])
         yield from (requests, attempts, duration, first, tokens, cost)
+        reloads = CounterMetricFamily(
+            "faultmaven_config_reloads", "Readings of a changed configuration.", labels=["outcome"]
+        )
+        for outcome, times in self.reloads.items():
+            reloads.add_metric([outcome], times)
+        yield reloads
         yield CounterMetricFamily(
             "faultmaven_ledger_dropped", "Rows missing in the ledger.", value=self.ledger_dropped
         )
@@ -205,12 +211,6 @@ class Meter:
             "faultmaven_ledger_failing",
             "Processes that cannot write to the ledger.",
             value=self.ledger_failing,
-        reloads = CounterMetricFamily(
-            "faultmaven_config_reloads", "Readings of a changed configuration.", labels=["outcome"]
-        )
-        for outcome, times in self.reloads.items():
-            reloads.add_metric([outcome], times)
-        yield reloads
         )
         yield from self.breakers.collect()
         yield GaugeMetricFamily(

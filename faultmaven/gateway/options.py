@@ -11,9 +11,9 @@ from faultmaven.gateway.cors import wrong_origins
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
 
     from aiohttp.web import BaseRequest
-    from collections.abc import Mapping
 
     from faultmaven.config.settings import Settings
 
@@ -33,32 +33,33 @@ class GatewayOptions:
         request_timeout_s: for a whole request, tries and fallbacks included; None for no bound but
             the providers' own.
         drain_s: what running requests have when the server ends.
-        keepalive_s: how long an idle connection of a client is kept.
-        header_timeout_s: what a new client has to send the head of its first request.
         ready_delay_s: how long new connections are still taken when the server ends, while
             `/health/ready` says that it does: what a load balancer needs to notice.
+        keepalive_s: how long an idle connection of a client is kept.
+        header_timeout_s: what a new client has to send the head of its first request.
         body_timeout_s: what a client has to send a request's body.
         write_timeout_s: what a client has to take anything of its answer.
         cors_origins: whose pages may call from browsers, as `https://host`; none by default.
         insecure: listen beyond this machine without keys.
         keys: who may come in.
+        given: what the command line says; it stays above the file in a reload.
     """
 
     keys: KeyRing
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
-        given: what the command line says; it stays above the file in a reload.
     workers: int = 1
     max_body_bytes: int = 32 * 1024 * 1024
     request_timeout_s: float | None = None
     drain_s: float = 30.0
+    ready_delay_s: float = 0.0
     keepalive_s: float = 75.0
     header_timeout_s: float = 15.0
     body_timeout_s: float = 30.0
     write_timeout_s: float = 60.0
     cors_origins: frozenset[str] = frozenset()
     insecure: bool = False
-    ready_delay_s: float = 0.0
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, settings: Settings, **given: Any) -> Self:
@@ -68,7 +69,6 @@ class GatewayOptions:
             settings: the environment and the file.
             **given: what the command line says; None is not said.
 
-    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
         Raises:
             ConfigurationError: a key is no key, or the address needs one.
         """
@@ -85,17 +85,6 @@ class GatewayOptions:
         options.check()
         return options
 
-    @property
-    def is_loopback(self) -> bool:
-        """Tell whether only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
-
-    def check(self) -> None:
     def again(self, settings: Settings) -> Self:
         """Make the options anew for a gateway that runs already: it keeps its address and processes.
 
@@ -116,6 +105,17 @@ class GatewayOptions:
             and (wanted := section.get(name, defaults[name])) != getattr(self, name)
         ]
 
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    def check(self) -> None:
         """See to it that strangers cannot spend the owner's money.
 
         Raises:
@@ -152,11 +152,11 @@ _FROM_FILE = frozenset(
         "keepalive_s",
         "max_body_bytes",
         "port",
+        "ready_delay_s",
         "request_timeout_s",
         "workers",
         "write_timeout_s",
     }
 )
-        "ready_delay_s",
 # What a running gateway cannot change.
 _FIXED = ("host", "port", "workers")
