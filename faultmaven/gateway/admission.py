@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.gateway.allowance import PREFERRED_CONCURRENCY
 from faultmaven.gateway.demand import expected_tokens
-from faultmaven.gateway.faults import Fault
+from faultmaven.gateway.faults import LOCAL_LIMIT, Fault
 from faultmaven.infrastructure.llm.errors import RateLimitError
 from faultmaven.infrastructure.llm.limits import QUEUE_FULL, NoPlaceError, Places, Window
 from faultmaven.infrastructure.llm.retry import SYSTEM_CLOCK
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from faultmaven.gateway.tally import Tally
     from faultmaven.infrastructure.llm.retry import Clock
 
-# The code of a provider's refusal that is ours, not the provider's.
-LOCAL_LIMIT: Final = "local_rate_limit"
 # When a place becomes free is not known.
 _PLACE_WAIT_S: Final = 1.0
 _QUEUE_FACTOR: Final = 2
@@ -81,14 +79,17 @@ class Admission:
         for gate in self._providers.values():
             gate.is_current = False
 
-    def admit(self, caller: str) -> Ticket:
-        """Give a ticket to the holder of a key.
+    def check_room(self) -> None:
+        """See that there is room, before a body is read.
 
         Raises:
             Fault: so many wait that one more could not.
         """
         if self.places.is_full:
             raise self.overloaded(QUEUE_FULL)
+
+    def admit(self, caller: str) -> Ticket:
+        """Give a ticket to the holder of a key."""
         gate = self._keys.get(caller)
         if gate is None:
             allowance = self._share(self._allowances.of_key(caller))
@@ -278,18 +279,22 @@ class Ticket:
         try:
             await admission.places.wait(timeout_s)
         except NoPlaceError as exc:
-            raise admission.overloaded(exc.reason) from None
+            fault = admission.overloaded(exc.reason)
+            fault.fields = self.fields()
+            raise fault from None
         finally:
             tally.queued -= 1
         self._has_place = True
         tally.calls += 1
 
     def choose(self, provider: str, row: Mapping[str, Any], *, is_last: bool = True) -> None:
-        """Go to a provider, which is the plan's last or not.
+        """Go to a provider, which is the plan's last or not, and away from an earlier one.
 
         Raises:
             RateLimitError: it is at its limit.
         """
+        if self._provider is not None:
+            self.drop(0)
         gate = self._admission.gate_of(provider, row)
         tokens = self._tokens_for(gate)
         refusal = gate.refusal(tokens)
@@ -307,11 +312,11 @@ class Ticket:
         self.has_begun = True
 
     def drop(self, tries: int) -> None:
-        """Come back from the provider, which has failed after so many tries; twice is fine."""
+        """Come back from the provider after so many tries that have failed; twice is fine."""
         gate, self._provider = self._provider, None
         if gate is not None:
             self._tries += tries
-            gate.leave(self._provider_instant, self.expected_tokens or 0, 0, max(1, tries))
+            gate.leave(self._provider_instant, self.expected_tokens or 0, 0, tries)
 
     def leave(self, record: Record) -> None:
         """Go; what was expected is settled with what it has been.  Twice is fine."""
@@ -359,7 +364,10 @@ class Ticket:
             f"The limit of this key is reached: {self._key.describe(reason)}. "
             f"Try again in {wait_s} s."
         )
-        return Fault(429, "rate_limit", "rate_limit_exceeded", message, retry_after_s=wait_s)
+        return Fault(
+            429, "rate_limit", "rate_limit_exceeded", message,
+            retry_after_s=wait_s, fields=self.fields(),
+        )  # fmt: skip
 
 
 def _fields_of(kind: str, window: Window) -> str:

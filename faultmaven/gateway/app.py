@@ -10,13 +10,16 @@ from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from faultmaven.gateway.admission import Admission
 from faultmaven.gateway.answer import Answer
-from faultmaven.gateway.auth import ANYONE, presented_key, unauthorised
+from faultmaven.gateway.auth import ANYONE, presented_key, too_many_tries, unauthorised
 from faultmaven.gateway.books import Books
 from faultmaven.gateway.cors import is_preflight, preflight_fields
 from faultmaven.gateway.eras import Eras, close_all
+from faultmaven.gateway.failed_tries import FailedTries
 from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.fronts import openai_error
+from faultmaven.gateway.idempotency import Replays
 from faultmaven.gateway.lean import LeanTransport
 from faultmaven.gateway.meter import Board, Meter, merged
 from faultmaven.gateway.naming import make_name_table
@@ -104,6 +107,9 @@ class Gateway:
         streams: tasks that are writing streams.
         idle: set when the last request has ended; None while nobody waits for that.
         meter: this process's numbers.
+        admission: who may call models now.
+        failed_tries: who has sent wrong keys.
+        replays: what was answered under idempotency keys.
         books: where calls are written down.
         eras: which requests began under which configuration.
         reloads: what takes a changed configuration.
@@ -123,6 +129,16 @@ class Gateway:
         self.options = options
         self.meter = Meter()
         self.meter.breakers.circuits = registry.circuits
+        self.admission = Admission(
+            self.meter.tally,
+            allowances=options.allowances,
+            max_concurrency=options.max_concurrency,
+            queue_s=options.queue_s,
+            workers=options.workers,
+            worker=worker,
+        )
+        self.failed_tries = FailedTries(options.failed_auth_per_minute)
+        self.replays = Replays(self.meter.tally)
         self.is_draining = False
         self.idle: asyncio.Event | None = None
         self.streams: set[asyncio.Task[Any]] = set()
@@ -202,6 +218,7 @@ class Gateway:
             fields += f"x-faultmaven-attempts: {fault.attempts}\r\n"
         if fault.should_retry is not None:
             fields += f"x-should-retry: {'true' if fault.should_retry else 'false'}\r\n"
+        fields += fault.fields
         body = codec.dumps(make_body(fault, request_id))
         return Answer(fault.status, body, fields=fields, close=fault.close)
 
@@ -280,6 +297,8 @@ class Gateway:
     def take_options(self, options: GatewayOptions) -> None:
         """Put other options in force for the requests that begin now."""
         self.options = options
+        self.admission.adopt(options.allowances, options.max_concurrency, options.queue_s)
+        self.failed_tries.limit = options.failed_auth_per_minute
 
     def count_reload(self, outcome: str) -> None:
         """Count a reload of the configuration."""
@@ -356,13 +375,23 @@ class Gateway:
         headers = visit.request.headers
         caller = self.options.keys.find(presented_key(headers))
         if route.access == "admin" and not self._is_admin(visit.request, caller):
-            raise unauthorised()
+            raise self._refusal(visit.request)
         if caller is None:
             if route.access == "key":
-                raise unauthorised()
+                raise self._refusal(visit.request)
             caller = ANYONE
         visit.caller = caller
         return page
+
+    def _refusal(self, request: BaseRequest) -> Fault:
+        """Make the answer to whoever has no right key; right ones are never asked about here."""
+        wait_s = self.failed_tries.note(request.remote or "")
+        rejected = self.meter.tally.rejected
+        if wait_s:
+            rejected["authentication_attempts"] += 1
+            return too_many_tries(wait_s)
+        rejected["authentication"] += 1
+        return unauthorised()
 
     def _is_admin(self, request: BaseRequest, caller: Caller | None) -> bool:
         """Tell whether a request may see what is not for clients: by its key, or from this machine."""

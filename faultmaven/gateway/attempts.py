@@ -16,6 +16,7 @@ from faultmaven.infrastructure.llm.providers.chain import Chain, count_tries
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from faultmaven.gateway.admission import Ticket
     from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.opened import Opened, Whole
     from faultmaven.gateway.record import Record
@@ -31,6 +32,7 @@ async def first_good(
     deadline: float | None,
     record: Record,
     ask_one: Callable[[BaseLLMProvider, Target], Awaitable[Found]],
+    ticket: Ticket,
 ) -> tuple[BaseLLMProvider, Found]:
     """Ask the targets in order until one answers; who keeps failing is left out for a while.
 
@@ -46,13 +48,16 @@ async def first_good(
         record.rule = plan.rule if target is plan.targets[0] else "fallback"
         try:
             provider = gateway.get_provider(target.provider)
-            turn = chain.enter(provider, provider.get_effective_model(target.model))
+            is_last = target is plan.targets[-1]
+            ticket.choose(target.provider, provider.config.row, is_last=is_last)
+            turn = chain.enter(target.provider, provider, target.model)
             if turn is None:
                 continue
             with turn:
                 found = await ask_one(provider, target)
         except LLMError as error:
             errors.append(error)
+            ticket.drop(count_tries(error.attempts))
             record.attempts += count_tries(error.attempts)
             is_over = deadline is not None and time.monotonic() >= deadline
             if is_over or isinstance(error, InvalidRequestError | ContentFilterError):

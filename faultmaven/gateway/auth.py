@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.gateway.faults import Fault
@@ -169,6 +170,12 @@ def unauthorised() -> Fault:
     """Make the one answer to whoever has no right key."""
     message = "The API key is missing or not valid here. Send a key of this gateway."
     return Fault(401, "authentication", "invalid_api_key", message, should_retry=False)
+
+
+def too_many_tries(wait_s: float) -> Fault:
+    """Make the one answer to whoever has tried too many wrong keys."""
+    message = "Too many requests came from this address without a valid key. Try again later."
+    return Fault(429, "rate_limit", "too_many_tries", message, retry_after_s=ceil(wait_s))
 
 
 def _words(keys: Iterable[str]) -> list[str]:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 MAX_DEPTH: Final = 64
 
 
-async def read_body(request: BaseRequest) -> bytes:
+async def read_body(request: BaseRequest, most_bytes: int | None = None) -> bytes:
     """Give the whole body.
+
+    Args:
+        request: whose it is.
+        most_bytes: where that is less than the server's own limit.
 
     Raises:
         Fault: it is too large, too slow, compressed, or broken.
@@ -32,6 +36,8 @@ async def read_body(request: BaseRequest) -> bytes:
         raise Fault(415, "invalid_request", "unsupported_encoding", message, close=True)
     content = request.content
     limit_bytes = options_of(request).max_body_bytes
+    if most_bytes is not None and most_bytes < limit_bytes:
+        limit_bytes = most_bytes
     if content.is_eof() and content.total_bytes <= limit_bytes:
         return content.read_nowait()
     length = request.content_length

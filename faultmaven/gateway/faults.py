@@ -28,6 +28,8 @@ Kind = Literal[
 ]
 
 MAX_MESSAGE_CHARS: Final = 2000
+# The code of a provider's refusal that is the gateway's own: nothing was tried there.
+LOCAL_LIMIT: Final = "local_rate_limit"
 _ADDRESS: Final = re.compile(r"\bhttps?://[^\s,;)'\"]+")
 # Waiting longer than this is the client's own decision.
 RETRY_AFTER_UNKNOWN_S: Final = 1
@@ -78,6 +80,8 @@ def fault_of(error: llm.LLMError) -> Fault:
     fault = Fault(status, kind, code, _text(error), error=error, should_retry=False)
     if isinstance(error, llm.InvalidRequestError):
         fault.param = _parameter(error)
+        fault.should_retry = None
+    if error.code == LOCAL_LIMIT:
         fault.should_retry = None
     if error.retry_after_s is not None:
         fault.retry_after_s = max(1, round(min(error.retry_after_s, 86400)))

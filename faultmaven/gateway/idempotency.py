@@ -27,6 +27,8 @@ MAX_ENTRIES: Final = 1000
 MAX_BYTES: Final = 64 * 1024 * 1024
 KEPT_S: Final = 86400.0
 _REPLAYED: Final = "idempotent-replayed: true\r\n"
+# What is true of the first answer only: limits go on, and giving it again costs nothing.
+_OF_THE_FIRST: Final = ("x-ratelimit-", "x-faultmaven-cost-usd:")
 # What an entry takes beside its body, roughly.
 _ENTRY_BYTES: Final = 1024
 
@@ -49,7 +51,8 @@ class Kept:
     @classmethod
     def of_answer(cls, answer: Answer, request_id: str) -> Kept:
         """Keep an answer."""
-        own = answer.fields.replace(id_line(request_id), "", 1)
+        lines = answer.fields.replace(id_line(request_id), "", 1).splitlines(keepends=True)
+        own = "".join(line for line in lines if not line.startswith(_OF_THE_FIRST))
         return cls((answer.status, answer.body, answer.content_type, own))
 
     @property

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.gateway.breakers import Breakers
+from faultmaven.gateway.tally import Tally
 from faultmaven.infrastructure.llm import codec
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Meter:
     Attributes:
         in_flight: requests that are being answered.
         breakers: who is left alone.
+        tally: who was let in and who was not.
         reloads: how often the configuration was taken anew, and how often it could not be.
         ledger_dropped: rows that are not in the ledger because too many waited.
         ledger_waiting: rows that wait to be written.
@@ -110,6 +112,7 @@ class Meter:
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.tally = Tally()
         self.reloads = {"taken": 0, "refused": 0}
         self.ledger_dropped = 0
         self.ledger_waiting = 0
@@ -133,14 +136,20 @@ class Meter:
             for key, series in self._series.items()
         ]
         ledger = [self.ledger_dropped, self.ledger_waiting, self.ledger_failing]
-        counts = {"in_flight": self.in_flight, "reloads": self.reloads}
-        return codec.dumps({**counts, "ledger": ledger, "series": rows, "breakers": self.breakers.to_wire()})
+        counts = {
+            "in_flight": self.in_flight,
+            "tally": self.tally.to_wire(),
+            "reloads": self.reloads,
+            "ledger": ledger,
+        }
+        return codec.dumps({**counts, "series": rows, "breakers": self.breakers.to_wire()})
 
     def merge(self, data: bytes) -> None:
         """Add the numbers of another process."""
         other = codec.loads(data)
         self.in_flight += other["in_flight"]
         self.breakers.merge(other["breakers"])
+        self.tally.merge(other["tally"])
         for outcome, times in other["reloads"].items():
             self.reloads[outcome] += times
         dropped, waiting, failing = other["ledger"]
@@ -212,6 +221,7 @@ class Meter:
             "Processes that cannot write to the ledger.",
             value=self.ledger_failing,
         )
+        yield from self.tally.collect()
         yield from self.breakers.collect()
         yield GaugeMetricFamily(
             "faultmaven_in_flight", "Requests that are being answered.", value=self.in_flight

@@ -13,7 +13,9 @@ from faultmaven.gateway.accounting import account
 from faultmaven.gateway.answer import Answer, StreamedAnswer
 from faultmaven.gateway.attempts import first_good, settle
 from faultmaven.gateway.body import parse_object, read_body, timeout_of
+from faultmaven.gateway.demand import limit_answer
 from faultmaven.gateway.faults import Fault, fault_of
+from faultmaven.gateway.idempotency import HEADER, Kept, digest_of, may_have_run
 from faultmaven.gateway.record import Record
 from faultmaven.gateway.relay import open_relay, relay_whole
 from faultmaven.gateway.translate import open_translation, translate_whole
@@ -27,6 +29,8 @@ from faultmaven.infrastructure.llm.errors import (
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 
 if TYPE_CHECKING:
+    from faultmaven.gateway.admission import Ticket
+    from faultmaven.gateway.allowance import Allowance
     from faultmaven.gateway.app import Gateway, Visit
     from faultmaven.gateway.front import Ask, FrontEnd
     from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
@@ -54,43 +58,90 @@ class ModelCall:
 
     async def __call__(self, visit: Visit) -> Answer:
         """Answer a request."""
-        gateway, front = self._gateway, self._front
-        record = Record(visit.request_id, front.name, visit.caller.name, visit.started)
+        gateway, request = self._gateway, visit.request
+        record = Record(visit.request_id, self._front.name, visit.caller.name, visit.started)
+        ticket = gateway.admission.admit(visit.caller.name)
         try:
-            raw = await read_body(visit.request)
-            ask = front.read(parse_object(raw))
-            ask.request_id = visit.request_id
-            if front.passed_headers:
-                headers = visit.request.headers
-                ask.headers = {n: headers[n] for n in front.passed_headers if n in headers}
-            record.streamed = ask.stream
-            plan = gateway.plan_for(ask.model, visit.caller)
-            deadline = self._deadline(visit)
-            serve = self._serve_stream if ask.stream else self._serve_whole
-            return await serve(visit, ask, plan, deadline, record)
+            gateway.admission.check_room()
+            raw = await read_body(request, ticket.allowance.max_body_bytes)
+            key = request.headers.get(HEADER)
+            if key is None:
+                return await self._answer(visit, raw, record, ticket)
+            return await self._answer_once(key, visit, raw, record, ticket)
         except LLMError as error:
-            raise self._told(error, record) from error
+            raise self._told(error, record, ticket) from error
         except BaseException as exc:
             record.ended_by(exc)
             raise
         finally:
+            ticket.leave(record)
             settle(record)
             gateway.finish(record)
 
-    def _deadline(self, visit: Visit) -> float | None:
+    async def _answer_once(
+        self, key: str, visit: Visit, raw: bytes, record: Record, ticket: Ticket
+    ) -> Answer:
+        """Answer a request that may have been answered before, or may come again."""
+        replays, scope = self._gateway.replays, (visit.caller.name, key)
+        kept = replays.begin(scope, digest_of(visit.request.raw_path, raw))
+        if kept is not None:
+            record.rule = "replayed"
+            return kept.replay(visit.request_id)
+        try:
+            answer = await self._answer(visit, raw, record, ticket)
+            if not record.streamed:
+                kept = Kept.of_answer(answer, visit.request_id)
+        except LLMError as error:
+            if may_have_run(error) and not record.streamed:
+                kept = Kept(fault=fault_of(error))
+            raise
+        finally:
+            replays.end(scope, kept)
+        return answer
+
+    async def _answer(self, visit: Visit, raw: bytes, record: Record, ticket: Ticket) -> Answer:
+        """Let a request in and answer it."""
+        front, bounds = self._front, ticket.allowance
+        ask = front.read(parse_object(raw))
+        ask.request_id = visit.request_id
+        if front.passed_headers:
+            headers = visit.request.headers
+            ask.headers = {n: headers[n] for n in front.passed_headers if n in headers}
+        if bounds.max_tokens is not None:
+            ask.body = limit_answer(
+                ask.body, front.answer_fields, bounds.max_tokens, add=bounds.add_max_tokens
+            )
+        record.streamed = ask.stream
+        plan = self._gateway.plan_for(ask.model, visit.caller)
+        deadline = self._deadline(visit, ask, bounds)
+        if not ticket.enter(ask.body, front.answer_fields):
+            await ticket.queue(_left_s(deadline))
+        serve = self._serve_stream if ask.stream else self._serve_whole
+        return await serve(visit, ask, plan, deadline, record, ticket)
+
+    def _deadline(self, visit: Visit, ask: Ask, bounds: Allowance) -> float | None:
         seconds = timeout_of(visit.request.headers)
         if seconds is None:
             seconds = self._gateway.options.request_timeout_s
+        if ask.stream and bounds.stream_s is not None:
+            seconds = bounds.stream_s if seconds is None else min(seconds, bounds.stream_s)
         return None if seconds is None else time.monotonic() + seconds
 
-    def _told(self, error: LLMError, record: Record) -> Fault:
+    def _told(self, error: LLMError, record: Record, ticket: Ticket) -> Fault:
         fault = fault_of(error)
         record.outcome, record.status, record.code = type(error).__name__, fault.status, fault.code
         fault.attempts = record.attempts
+        fault.fields += ticket.fields()
         return fault
 
     async def _serve_whole(
-        self, _visit: Visit, ask: Ask, plan: Plan, deadline: float | None, record: Record
+        self,
+        _visit: Visit,
+        ask: Ask,
+        plan: Plan,
+        deadline: float | None,
+        record: Record,
+        ticket: Ticket,
     ) -> Answer:
         async def ask_one(provider: BaseLLMProvider, target: Target) -> Whole:
             front = self._front
@@ -98,9 +149,10 @@ class ModelCall:
                 return await relay_whole(front, provider, ask, target.model, deadline)
             return await self._translate(provider, ask, target.model, _left_s(deadline))
 
-        provider, whole = await first_good(self._gateway, plan, deadline, record, ask_one)
+        provider, whole = await first_good(self._gateway, plan, deadline, record, ask_one, ticket)
         account(provider, whole, record, self._front, ask)
-        return Answer(200, whole.body, fields=_fields(record, whole.route, self._id_header))
+        fields = _fields(record, whole.route, self._id_header) + ticket.fields()
+        return Answer(200, whole.body, fields=fields)
 
     async def _translate(
         self, provider: BaseLLMProvider, ask: Ask, model: str | None, timeout_s: float | None
@@ -108,7 +160,13 @@ class ModelCall:
         return await translate_whole(self._front, provider, ask, model, timeout_s)
 
     async def _serve_stream(
-        self, visit: Visit, ask: Ask, plan: Plan, deadline: float | None, record: Record
+        self,
+        visit: Visit,
+        ask: Ask,
+        plan: Plan,
+        deadline: float | None,
+        record: Record,
+        ticket: Ticket,
     ) -> Answer:
         async def ask_one(provider: BaseLLMProvider, target: Target) -> Opened:
             front = self._front
@@ -116,10 +174,10 @@ class ModelCall:
                 return await open_relay(front, provider, ask, target.model, deadline)
             return await open_translation(front, provider, ask, target.model, _left_s(deadline))
 
-        provider, opened = await first_good(self._gateway, plan, deadline, record, ask_one)
+        provider, opened = await first_good(self._gateway, plan, deadline, record, ask_one, ticket)
         record.note_first()
         answer = Answer(200, b"")
-        fields = _fields(record, opened.route, self._id_header)
+        fields = _fields(record, opened.route, self._id_header) + ticket.fields()
         writer = StreamedAnswer(visit.request, answer, fields)
         task = asyncio.current_task()
         assert task is not None
@@ -154,7 +212,7 @@ class ModelCall:
             )
         record.passage.failed(error)
         fault = fault_of(error)
-        is_broken = isinstance(error, StreamInterruptedError)
+        is_broken = isinstance(error, StreamInterruptedError | LLMTimeoutError)
         record.outcome = "incomplete" if is_broken else type(error).__name__
         record.code = fault.code
         event = self._front.error_event(fault, record.request_id, opened.encoder)

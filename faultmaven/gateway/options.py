@@ -6,8 +6,10 @@ import ipaddress
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from faultmaven.gateway.allowance import Allowances
 from faultmaven.gateway.auth import KeyRing
 from faultmaven.gateway.cors import wrong_origins
+from faultmaven.gateway.failed_tries import DEFAULT_LIMIT
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -40,8 +42,12 @@ class GatewayOptions:
         body_timeout_s: what a client has to send a request's body.
         write_timeout_s: what a client has to take anything of its answer.
         cors_origins: whose pages may call from browsers, as `https://host`; none by default.
+        max_concurrency: calls to models at the same time in each process; twice as many may wait.
+        queue_s: how long one may wait for a place.
+        failed_auth_per_minute: wrong keys that an address may send, 0 for any number.
         insecure: listen beyond this machine without keys.
         keys: who may come in.
+        allowances: how much keys and providers may have.
         given: what the command line says; it stays above the file in a reload.
     """
 
@@ -58,7 +64,11 @@ class GatewayOptions:
     body_timeout_s: float = 30.0
     write_timeout_s: float = 60.0
     cors_origins: frozenset[str] = frozenset()
+    max_concurrency: int = 1024
+    queue_s: float = 10.0
+    failed_auth_per_minute: int = DEFAULT_LIMIT
     insecure: bool = False
+    allowances: Allowances = field(default_factory=Allowances)
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -80,6 +90,7 @@ class GatewayOptions:
         chosen.setdefault("request_timeout_s", settings.llm_request_timeout)
         chosen["cors_origins"] = frozenset(chosen.get("cors_origins", ()))
         listed = settings.file.data.get("keys", []) if settings.file else []
+        chosen["allowances"] = Allowances.of(settings)
         keys = KeyRing(settings.faultmaven_gateway_keys, admin_keys, listed)
         options = cls(keys=keys, given=said, **chosen)
         options.check()
@@ -146,12 +157,15 @@ _FROM_FILE = frozenset(
         "body_timeout_s",
         "cors_origins",
         "drain_s",
+        "failed_auth_per_minute",
         "header_timeout_s",
         "host",
         "insecure",
         "keepalive_s",
         "max_body_bytes",
+        "max_concurrency",
         "port",
+        "queue_s",
         "ready_delay_s",
         "request_timeout_s",
         "workers",

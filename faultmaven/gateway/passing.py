@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from faultmaven.gateway.answer import Answer, StreamedAnswer
 from faultmaven.gateway.app import Route
 from faultmaven.gateway.body import read_body
+from faultmaven.gateway.demand import BYTES_PER_TOKEN
 from faultmaven.gateway.faults import Fault, fault_of
 from faultmaven.gateway.record import Record
 from faultmaven.infrastructure.llm.errors import LLMError
@@ -17,6 +19,8 @@ from faultmaven.infrastructure.llm.secret import redact
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from faultmaven.gateway.admission import Ticket
+    from faultmaven.gateway.allowance import Allowance
     from faultmaven.gateway.app import Gateway, Visit
     from faultmaven.infrastructure.llm.http import StreamReply
 
@@ -45,41 +49,60 @@ class Passing:
         record = Record(
             visit.request_id, "passing", visit.caller.name, visit.started, rule="passing"
         )
+        ticket = self._gateway.admission.admit(visit.caller.name)
         try:
-            return await self._pass_on(visit, name, path, record)
+            self._gateway.admission.check_room()
+            return await self._pass_on(visit, name, path, record, ticket)
         except LLMError as error:
             fault = fault_of(error)
             record.status, record.outcome = fault.status, type(error).__name__
+            fault.fields += ticket.fields()
             raise fault from error
         except BaseException as exc:
             record.ended_by(exc)
             raise
         finally:
+            ticket.leave(record)
             self._gateway.finish(record)
 
-    async def _pass_on(self, visit: Visit, name: str, path: str, record: Record) -> Answer:
+    async def _pass_on(
+        self, visit: Visit, name: str, path: str, record: Record, ticket: Ticket
+    ) -> Answer:
         provider = self._gateway.get_provider(name)
-        if not isinstance(provider, HTTPProvider) or not self._may_use(visit, provider, path):
+        if not isinstance(provider, HTTPProvider) or not self._may_use(
+            visit, provider, path, ticket.allowance
+        ):
             message = "There is no such provider to pass a request on to, or not for this key."
             raise Fault(404, "not_found", "not_found", message)
         record.provider = provider.provider_name
-        body = await read_body(visit.request)
+        bounds = ticket.allowance
+        body = await read_body(visit.request, bounds.max_body_bytes)
+        ticket.expected_tokens = len(body) // BYTES_PER_TOKEN
+        if not ticket.enter({}, ()):
+            await ticket.queue(None)
+        ticket.choose(provider.provider_name, provider.config.row)
         headers = visit.request.headers
         inward = {field: headers[field] for field in _INWARD if field in headers}
         query = visit.request.raw_path.partition("?")[2]
         target = f"{path}?{query}" if query else path
         forward = await provider.make_pass(visit.request.method, target, inward, body or None)
+        if bounds.stream_s is not None:
+            forward.deadline = time.monotonic() + bounds.stream_s
         record.attempts = 1
         reply = await forward.open()
         try:
-            return await self._answer(visit, reply, record)
+            return await self._answer(visit, reply, record, ticket.fields())
         finally:
             await reply.close()
 
-    async def _answer(self, visit: Visit, reply: StreamReply, record: Record) -> Answer:
+    async def _answer(
+        self, visit: Visit, reply: StreamReply, record: Record, limits: str
+    ) -> Answer:
         content_type = reply.headers.get("content-type", "application/octet-stream")
-        fields = f"x-request-id: {visit.request_id}\r\n" + "".join(
-            f"{field}: {reply.headers[field]}\r\n" for field in _OUTWARD if field in reply.headers
+        fields = f"x-request-id: {visit.request_id}\r\n{limits}" + "".join(
+            f"{field}: {reply.headers[field]}\r\n"
+            for field in _OUTWARD
+            if field in reply.headers and not (limits and field.startswith("x-ratelimit"))
         )
         record.status = reply.status
         if not content_type.startswith("text/event-stream"):
@@ -90,18 +113,27 @@ class Passing:
         record.streamed, record.first_s = True, perf_counter() - record.started
         answer = Answer(reply.status, b"")
         writer = StreamedAnswer(visit.request, answer, fields)
-        while data := await reply.read():
-            writer.write(data)
-            if writer.is_paused:
-                await writer.drain()
+        try:
+            while data := await reply.read():
+                writer.write(data)
+                if writer.is_paused:
+                    await writer.drain()
+        except LLMError:
+            if not writer.begun:
+                raise
+            # The head has gone out: all that is left is to break the stream off.
+            record.outcome, answer.keep_alive = "incomplete", False
+            if visit.request.transport is not None:
+                visit.request.transport.abort()
+            return answer
         writer.write(b"", last=True)
         return answer
 
-    def _may_use(self, visit: Visit, provider: HTTPProvider, path: str) -> bool:
+    def _may_use(self, visit: Visit, provider: HTTPProvider, path: str, bounds: Allowance) -> bool:
         """Tell whether a caller may reach a path: it must not leave the provider's base URL."""
         caller = visit.caller
-        if caller.models is not None:
-            return False  # which model is asked for is not looked at
+        if caller.models is not None or bounds.max_tokens is not None:
+            return False  # which model is asked for, and for how much, is not looked at
         name = provider.provider_name
         if caller.providers is not None and name not in caller.providers:
             return False

@@ -210,4 +210,5 @@ def _work(
     if earlier is not None:
         gateway.meter.merge(earlier)
         gateway.meter.in_flight = 0
+        gateway.meter.tally.forget_present()
     _run_loop(serve(gateway, sock, Greeter(gateway, hello) if greets else None))

@@ -32,17 +32,18 @@ BAD = {
 
 
 @pytest.mark.parametrize("headers", BAD.values(), ids=BAD)
-async def test_who_has_no_key_gets_the_same_answer_everywhere(client, headers):
+async def test_who_has_no_key_gets_the_same_answer_everywhere(start, headers):
     bodies = set()
-    for path in [*FRONTS, EMBEDDINGS, "/v1/messages/count_tokens", "/chat", "/command"]:
-        async with client.session.post(client.url + path, json={}, headers=headers) as reply:
-            assert reply.status == 401
-            assert reply.headers["WWW-Authenticate"] == "Bearer"
-            body = await reply.json()
-            bodies.add(body["error"]["message"])
-    for path in ("/v1/models", "/v1/models/x", "/models", "/p/openai/models"):
-        async with client.session.get(client.url + path, headers=headers) as reply:
-            assert reply.status == 401
+    async with start("gateway: {failed_auth_per_minute: 0}") as client:
+        for path in [*FRONTS, EMBEDDINGS, "/v1/messages/count_tokens", "/chat", "/command"]:
+            async with client.session.post(client.url + path, json={}, headers=headers) as reply:
+                assert reply.status == 401
+                assert reply.headers["WWW-Authenticate"] == "Bearer"
+                body = await reply.json()
+                bodies.add(body["error"]["message"])
+        for path in ("/v1/models", "/v1/models/x", "/models", "/p/openai/models"):
+            async with client.session.get(client.url + path, headers=headers) as reply:
+                assert reply.status == 401
     assert len(bodies) == 1
 
 
@@ -104,6 +105,27 @@ keys:
         async with client.get("/v1/models", Authorization="Bearer vk-narrow-0123456789") as reply:
             listed = await reply.json()
     assert {row["owned_by"] for row in listed["data"]} == {"groq"}
+
+
+async def test_who_guesses_keys_is_slowed_down_and_nobody_else_is(client):
+    statuses, bodies = [], []
+    for headers in list(BAD.values())[:12]:
+        async with client.session.get(client.url + "/v1/models", headers=headers) as reply:
+            statuses.append(reply.status)
+            if reply.status == 429:
+                bodies.append(await reply.text())
+                assert 0 < int(reply.headers["Retry-After"]) <= 60
+    async with client.get("/v1/models") as reply:
+        assert reply.status == 200, (
+            "a right key is taken whatever others at the address have tried"
+        )
+    async with client.post("/v1/messages", {}, Authorization="Bearer nope") as reply:
+        assert (reply.status, (await reply.json())["error"]["type"]) == (429, "rate_limit_error")
+
+    assert statuses == [401] * 10 + [429] * 2
+    assert len(set(bodies)) == 1
+    rejected = client.gateway.meter.tally.rejected
+    assert (rejected["authentication"], rejected["authentication_attempts"]) == (10, 3)
 
 
 @pytest.mark.parametrize("key", ["sk-1234", "changeme", "SECRET", "your-api-key"])

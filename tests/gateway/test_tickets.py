@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from faultmaven.gateway.admission import LOCAL_LIMIT, Admission, Ticket
+from faultmaven.gateway.admission import Admission, Ticket
 from faultmaven.gateway.allowance import PREFERRED_CONCURRENCY, Allowances
-from faultmaven.gateway.faults import Fault
+from faultmaven.gateway.faults import LOCAL_LIMIT, Fault
 from faultmaven.gateway.record import Record
 from faultmaven.gateway.tally import Tally
 from faultmaven.infrastructure.llm.errors import RateLimitError
@@ -156,11 +156,12 @@ def test_without_a_limit_a_busy_provider_is_avoided_where_another_is_left():
 def test_rows_have_limits_too():
     admission = made()
     row = {"limits": {"requests_per_minute": 1}}
-    ticket = admission.admit("k")
-    ticket.enter(BODY, FIELDS)
-    ticket.choose("groq", row)
+    first, second = admission.admit("k"), admission.admit("k")
+    first.enter(BODY, FIELDS)
+    first.choose("groq", row)
+    second.enter(BODY, FIELDS)
     with pytest.raises(RateLimitError, match="1 requests a minute"):
-        ticket.choose("groq", row)
+        second.choose("groq", row)
 
 
 def test_other_limits_hold_from_then_on_and_what_was_used_stays_used():
