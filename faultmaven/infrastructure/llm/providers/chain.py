@@ -73,8 +73,13 @@ class Chain(Generic[Target]):
         self._place += 1
         return self._targets[self._place - 1]
 
-    def enter(self, provider: BaseLLMProvider, model: str) -> Turn | None:
+    def enter(self, name: str, provider: BaseLLMProvider, model: str | None) -> Turn | None:
         """Begin the present target's turn; None where it waits until the others have been asked.
+
+        Args:
+            name: the row's name.
+            provider: who is asked.
+            model: as the provider is given it; None is its own choice.
 
         Raises:
             LLMError: it is not asked now; `attempts` says so.
@@ -82,7 +87,7 @@ class Chain(Generic[Target]):
         circuits = self._circuits
         if not circuits.policy.enabled:
             return self._begin(provider, UNWATCHED)
-        circuit = circuits.find(provider.provider_name, model)
+        circuit = circuits.find(name, provider.get_effective_model(model))
         passage = circuit.enter()
         if passage is None:
             if circuit.is_key_cooling and not self._is_second:

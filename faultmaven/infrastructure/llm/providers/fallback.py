@@ -86,7 +86,7 @@ async def generate_with_fallback(call: ChainCall) -> LLMResponse:
         try:
             provider = call.provider_of(name)
             model = _model_for(provider, call, name)
-            turn = chain.enter(provider, provider.get_effective_model(model))
+            turn = chain.enter(name, provider, model)
             if turn is None:
                 continue
             with turn:
@@ -122,7 +122,7 @@ async def stream_with_fallback(call: ChainCall) -> AsyncGenerator[LLMChunk]:
         try:
             provider = call.provider_of(name)
             model = _model_for(provider, call, name)
-            turn = chain.enter(provider, provider.get_effective_model(model))
+            turn = chain.enter(name, provider, model)
             if turn is None:
                 continue
             passage = turn.passage
