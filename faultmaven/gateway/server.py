@@ -159,7 +159,6 @@ class _Server(Server):
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self._options: dict[str, Any] = {
-            "keepalive_timeout": gateway.options.keepalive_s,
             "access_log": None,
             "max_field_size": MAX_FIELD_BYTES,
             "max_line_size": MAX_FIELD_BYTES,
@@ -174,7 +173,8 @@ class _Server(Server):
 
     @override
     def __call__(self) -> RequestHandler:
-        protocol = _Protocol(self, loop=self._loop, **self._options)
+        keepalive_s = self.gateway.options.keepalive_s
+        protocol = _Protocol(self, loop=self._loop, keepalive_timeout=keepalive_s, **self._options)
         protocol.gateway = self.gateway
         return protocol
 

@@ -65,6 +65,39 @@ def test_a_variable_in_dotenv_is_taken(registry, project):
     assert watcher.reloads == 2
 
 
+def test_a_reload_that_is_asked_for_reads_what_looks_the_same(registry):
+    settings = registry.settings
+    watcher = Watcher(registry)
+
+    assert watcher.reload() == ""
+    assert registry.settings is not settings
+    assert watcher.reloads == 1
+    assert watcher.look() is False
+
+
+def test_a_change_since_the_state_that_was_given_is_taken(registry, project):
+    seen = Watcher(registry).seen
+    (project / "faultmaven.yaml").write_text(GOOD)
+
+    assert Watcher(registry).look() is False
+    assert Watcher(registry, seen).look() is True
+
+
+def test_a_file_that_is_read_no_more_is_watched_no_more(project, registry):
+    secret = project / "key"
+    secret.write_text("canary-1234")
+    dotenv = project / ".env"
+    dotenv.write_text(f"GROQ_API_KEY_FILE={secret}\n")
+    watcher = Watcher(registry)
+    watcher.reload()
+    registry.get_provider("groq")
+    dotenv.write_text("GROQ_API_KEY=canary-12345\n")
+
+    assert watcher.look() is True
+    assert secret not in watcher.seen
+    assert watcher.look() is False
+
+
 def test_explicit_arguments_stay(registry, project):
     (project / ".env").write_text("CHAT_PROVIDER=openai\n")
     registry.reload()

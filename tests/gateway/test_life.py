@@ -69,6 +69,14 @@ async def ask_for_ever(url: str) -> None:
             await session.get(url + "/health/ready")
 
 
+async def ready_status(url: str) -> int:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(url + "/health/ready") as reply,
+    ):
+        return reply.status
+
+
 async def test_the_banner_shows_clients_the_way_and_no_key(launch):
     gateway = await launch()
 
@@ -92,6 +100,40 @@ async def test_sigterm_lets_streams_end(launch, upstream):
             rest = await reply.text()
 
     assert events_of(rest)[-1] == "[DONE]"
+    assert await gateway.end() == 0
+
+
+async def test_connections_are_taken_until_the_readiness_delay_is_over(launch, upstream, tmp_path):
+    (tmp_path / "faultmaven.yaml").write_text("gateway: {ready_delay_s: 1}\n")
+    gateway = await launch()
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
+        body = {"model": "openai/fm:hold", "messages": MESSAGES, "stream": True}
+        async with session.post(gateway.url + "/v1/chat/completions", json=body) as reply:
+            await reply.content.readline()
+            gateway.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                while await ready_status(gateway.url) != 503:
+                    pass
+            plain = {"model": "openai/fake", "messages": MESSAGES}
+            async with session.post(gateway.url + "/v1/chat/completions", json=plain) as later:
+                assert later.status == 200
+            with pytest.raises(aiohttp.ClientError):
+                await ask_for_ever(gateway.url)
+            upstream.release()
+            rest = await reply.text()
+
+    assert events_of(rest)[-1] == "[DONE]"
+    assert await gateway.end() == 0
+
+
+async def test_a_second_signal_ends_the_readiness_delay(launch, tmp_path):
+    (tmp_path / "faultmaven.yaml").write_text("gateway: {ready_delay_s: 600}\n")
+    gateway = await launch()
+    gateway.process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        while await ready_status(gateway.url) != 503:
+            pass
+
     assert await gateway.end() == 0
 
 
