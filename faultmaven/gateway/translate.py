@@ -58,7 +58,8 @@ async def open_translation(
         await chunks.aclose()
         raise
     encoder = front.make_encoder(ask, asked)
-    return TranslatedStream(chunks, encoder, first, asked, _one_try(provider, asked))
+    route = first.route if first is not None else None
+    return TranslatedStream(chunks, encoder, first, asked, route or _one_try(provider, asked))
 
 
 class TranslatedStream:

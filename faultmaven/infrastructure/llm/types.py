@@ -421,7 +421,7 @@ class LLMChunk:
 
     Fields are empty where the piece says nothing of them.  The last chunk carries `finish_reason`,
     `usage`, `model` and `response_id`, and in `unsupported` what a response has in
-    `route.unsupported`.
+    `route.unsupported`.  The first one carries the receipt of the tries that led to it in `route`.
     """
 
     text: str = ""
@@ -436,6 +436,7 @@ class LLMChunk:
     refusal: str | None = None
     unsupported: list[str] | None = None
     media: list[dict[str, Any]] | None = None
+    route: Route | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)

@@ -153,8 +153,11 @@ class HTTPChat(HTTPService):
         text: list[str] = []
         kept: list[LLMChunk] = []
         unsupported = call.route.unsupported
+        receipt: Route | None = call.route
         try:
             async for chunk in opened:
+                if receipt is not None:
+                    chunk.route, receipt = receipt, None
                 if chunk.text:
                     text.append(chunk.text)
                 if chunk.usage is not None:
