@@ -113,8 +113,12 @@ def _shown_limit(error: ValidationError) -> str:
         return " or ".join([kinds] if isinstance(kinds, str) else kinds)
     if error.validator == "pattern":
         return ""
-    ranged = [f"{word} {schema[key]:g}" for key, word in _BOUNDS.items() if key in schema]
+    ranged = [f"{word} {_number(schema[key])}" for key, word in _BOUNDS.items() if key in schema]
     return " and ".join(ranged) or str(error.validator_value)
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 _BOUNDS: Final = {
