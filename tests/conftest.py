@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.engines.llama_server", "tests.workers"]
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# An example takes as long as the machine's other work lets it; `timeout` ends what hangs.
+settings.register_profile(
+    "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 @pytest.hookimpl(wrapper=True)
