@@ -282,7 +282,8 @@ class Circuit:
 
     def succeeded(self, passage: Passage) -> None:
         """Count a success; told by the passage."""
-        self.leave(passage)
+        if self._probe is passage:
+            self._probe = None
         if passage.epoch != self.epoch:
             return
         now = self._shared.now()

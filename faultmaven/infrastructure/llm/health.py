@@ -46,6 +46,9 @@ class Circuits:
         policy: when they open and close.
         now: gives a monotonic instant in seconds.
         draw: gives a number from 0 to 1.
+
+    Attributes:
+        policy: when they open and close; `renew` takes another.
     """
 
     def __init__(
@@ -55,14 +58,10 @@ class Circuits:
         now: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] | None = None,
     ) -> None:
-        self._shared = Shared(policy or CircuitPolicy(), now, draw or _draw)
+        self.policy = policy or CircuitPolicy()
+        self._shared = Shared(self.policy, now, draw or _draw)
         self._circuits: dict[tuple[str, str], Circuit] = {}
         self._next_sweep = now()
-
-    @property
-    def policy(self) -> CircuitPolicy:
-        """When circuits open and close."""
-        return self._shared.policy
 
     def __len__(self) -> int:
         return len(self._circuits)
@@ -82,7 +81,7 @@ class Circuits:
 
     def renew(self, policy: CircuitPolicy) -> None:
         """Begin anew: keys and addresses have changed, and what they led to is past."""
-        self._shared.policy = policy
+        self.policy = self._shared.policy = policy
         self._circuits = {}
 
     def _add(self, provider: str, model: str) -> Circuit:

@@ -61,7 +61,7 @@ class Chain(Generic[Target]):
         self._put_off: list[Target] = []
         self._is_second = False
         self._has_asked = False
-        self.tries_left: float = circuits.policy.max_tries if len(targets) > 1 else inf
+        self.tries_left: float = inf if len(targets) == 1 else circuits.policy.max_tries
 
     def next(self) -> Target | None:
         """Give the next target, None where none is left or all tries are spent."""
@@ -102,8 +102,11 @@ class Chain(Generic[Target]):
 
     def _begin(self, provider: BaseLLMProvider, passage: Passage) -> Turn:
         self._has_asked = True
-        # One try is kept for each that may still be asked.
-        return Turn(self, provider.provider_name, passage, max(1, self.tries_left - self._left))
+        tries = self.tries_left
+        if tries is not inf:
+            # One is kept for each that may still be asked.
+            tries = max(1, tries - self._left)
+        return Turn(self, provider.provider_name, passage, tries)
 
     def _last_resort(self, circuit: Circuit) -> Passage:
         """Let a call that has nobody else to ask through now and then."""
