@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from faultmaven.infrastructure.llm.health import Circuits
+from tests.gateway.conftest import MESSAGES
 
 PAIR = {"FALLBACK_PROVIDERS": "groq"}
 BROKEN = "status:503:retry-after-ms=1"
@@ -186,6 +187,23 @@ async def test_a_refusal_opens_no_circuit(start, upstream, spec):
 
         assert len(upstream.requests) == 7
         assert await states(client) in ({}, {"fake": "closed"})
+
+
+@pytest.mark.parametrize("model", ["openai/fake", "anthropic/fake"])
+@pytest.mark.parametrize("spec", ["stall-headers", "stall-mid-stream:4"])
+async def test_a_client_in_a_hurry_opens_no_circuit(start, upstream, spec, model):
+    async with start("circuit: {failures: 2}") as client:
+        upstream.mode(spec)
+        for _ in range(3):
+            async with client.post(
+                "/v1/chat/completions",
+                {"model": model, "messages": MESSAGES, "stream": True},
+                x_request_timeout="0.1",
+            ) as reply:
+                await reply.read()
+
+        assert await states(client) == {"fake": "closed"}
+        assert len(upstream.requests) == 3
 
 
 @pytest.mark.parametrize("model", ["openai/fake", "anthropic/fake"])

@@ -165,7 +165,9 @@ class LocalProvider(OpenAIProvider):
     def _speak(self, dialect: type[HTTPProvider], root: str, models: list[str]) -> HTTPProvider:
         self._configure(root, models)
         config = replace(self.config, row={"local": True, **self.config.row})
-        return dialect(config, transport=self._transport, clock=self._clock)
+        speaker = dialect(config, transport=self._transport, clock=self._clock)
+        speaker.circuits = self.circuits
+        return speaker
 
     def _configure(self, base_url: str, models: list[str]) -> None:
         self.config = replace(

@@ -60,6 +60,8 @@ def _key(config: ProviderConfig, error: LLMError) -> str:
         return (
             "The row says that no key is needed; if the server wants one, set api_key_var in it."
         )
+    if len(config.keys) > 1:
+        return f"No key of {', '.join(config.keys)} was accepted: check them."
     return f"Check the key in {variable}."
 
 

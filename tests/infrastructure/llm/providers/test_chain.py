@@ -325,6 +325,7 @@ async def test_keys_are_tried_once_each_and_show_themselves_nowhere(registry, up
         await registry.get_provider("keyed").generate("Hello")
 
     assert [t.outcome for t in caught.value.attempts] == ["AuthenticationError"] * 2
+    assert "ONE_KEY, TWO_KEY" in caught.value.message
     states = registry.get_key_states("keyed")
     assert [(s.variable, s.until_s) for s in states] == [("ONE_KEY", 60.0), ("TWO_KEY", 60.0)]
     shown = f"{states} {registry.get_provider('keyed').config!r} {caught.value}"
