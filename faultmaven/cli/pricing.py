@@ -48,8 +48,10 @@ def show_pricing(model: str | None, provider: str | None, as_json: bool) -> int:
     """
     from faultmaven.infrastructure.llm.catalog import get_catalog
 
-    start_registry()  # whose faultmaven.yaml may state prices
+    registry = start_registry()  # whose faultmaven.yaml may state prices
     catalog = get_catalog()
+    if provider and provider not in catalog.providers():
+        registry.get_row(provider)  # says who was meant, where nobody has this name
     found = _find(catalog, model, provider) if model else _all(catalog, provider)
     rows = [_described(info) for info in found]
     if as_json:
@@ -60,6 +62,9 @@ def show_pricing(model: str | None, provider: str | None, as_json: bool) -> int:
         say_error(
             f"No price is known for {model}: its cost is unknown, not 0. {_near(catalog, model)}".rstrip()
         )
+        return EXIT_FAILED
+    if not rows:
+        say_error(f"No price of {provider} is known: what its models cost is unknown, not 0.")
         return EXIT_FAILED
     return EXIT_OK
 

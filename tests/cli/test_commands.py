@@ -181,6 +181,19 @@ def test_prices_of_faultmaven_yaml_are_shown(faultmaven: FaultMaven, tmp_path: P
     assert [one["output_usd_per_mtok"] for one in listed if one["model"] == model] == [20]
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [("gorq", 2, "Did you mean groq?"), ("lmstudio", 1, "No price of lmstudio is known")],
+)
+def test_pricing_of_a_provider_without_prices_says_so(
+    faultmaven: FaultMaven, name: str, code: int, said: str
+) -> None:
+    run = faultmaven("pricing", "show", "--provider", name)
+
+    assert (run.returncode, run.stdout) == (code, "")
+    assert said in run.stderr
+
+
 def test_pricing_of_an_unknown_model_is_not_zero(faultmaven: FaultMaven) -> None:
     run = faultmaven("pricing", "show", "no-such-model")
 

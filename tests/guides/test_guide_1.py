@@ -579,6 +579,22 @@ async def test_debug_log_shows_bodies_and_no_key(
     assert KEY not in caplog.text
 
 
+async def test_debug_log_shows_what_a_stream_said_and_no_key(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "faultmaven")
+    upstream.reply(chunks=["the answer ", KEY[:9], KEY[9:]])
+    async with openai(upstream, max_retries=0) as provider:
+        streamed = "".join([chunk.text async for chunk in provider.stream("Hello")])
+        with pytest.raises(AuthenticationError):
+            await anext(provider.stream("Hello", model="fm:auth-echo"))
+
+    assert streamed == f"the answer {KEY}"
+    assert '"content":"the answer [redacted]"' in caplog.text
+    assert "received 401" in caplog.text
+    assert KEY not in caplog.text
+
+
 def test_debug_setting_shows_bodies_on_the_command_line(root: Path, project: Path) -> None:
     with FakeUpstream.in_thread() as upstream:
         environment = {
@@ -592,5 +608,6 @@ def test_debug_setting_shows_bodies_on_the_command_line(root: Path, project: Pat
         )  # fmt: skip
 
     assert "groq: sending" in run.stderr
+    assert "groq: received" in run.stderr
     assert "Hello-canary" in run.stderr
     assert KEY not in run.stderr + run.stdout

@@ -22,6 +22,7 @@ from faultmaven.infrastructure.llm.errors import (
     ResponseFormatError,
     ServerError,
     UnknownProviderError,
+    UnsupportedParameterError,
 )
 from faultmaven.infrastructure.llm.providers import (
     PROVIDER_SCHEMA,
@@ -343,6 +344,75 @@ async def test_error_of_such_a_class_becomes_ours(upstream: FakeUpstream) -> Non
 
     assert "401" in str(caught.value)
     assert caught.value.provider == "handmade"
+
+
+async def test_error_of_such_a_class_is_ours_in_a_chain_too(upstream: FakeUpstream) -> None:
+    PROVIDER_SCHEMA["handmade"] = row(
+        upstream, provider_class=HandmadeProvider, default_model="fm:status:401"
+    )
+    settings = load_settings(chat_provider="handmade")
+    async with ProviderRegistry(settings) as registry:
+        with pytest.raises(AuthenticationError, match="401") as caught:
+            await registry.route_request("Hello")
+
+    assert caught.value.status == 401
+
+
+class TextProvider(HandmadeProvider):
+    """Takes a prompt and no messages, as its annotation says."""
+
+    @override
+    async def generate(  # type: ignore[override]  # narrower on purpose: that is what is tested
+        self,
+        prompt: str,
+        model: str | None = None,
+        max_tokens: int = 1000,
+        temperature: float = 0.7,
+        **kwargs: Any,
+    ) -> LLMResponse:
+        return await super().generate(prompt, model, max_tokens, temperature, **kwargs)
+
+
+ASKED = {"role": "user", "content": "Hello"}
+ANSWERED = {"role": "assistant", "content": "Hi."}
+
+
+@pytest.mark.parametrize(
+    ("messages", "system_prompt", "text"),
+    [
+        ([ASKED], None, "Hello"),
+        ([ASKED], "Be brief.", "Be brief.\n\nHello"),
+        ([{"role": "system", "content": "Be brief."}, ASKED], None, "Be brief.\n\nHello"),
+        ([ASKED, ANSWERED, ASKED], "Be brief.",
+         "Be brief.\n\nUser: Hello\n\nAssistant: Hi.\n\nUser: Hello\n\nAssistant:"),
+    ],
+    ids=["prompt", "option", "system", "talk"],
+)  # fmt: skip
+async def test_class_that_takes_text_is_given_a_conversation_as_text(
+    upstream: FakeUpstream, messages: list[dict[str, Any]], system_prompt: str | None, text: str
+) -> None:
+    config = ProviderConfig("handmade", KEY, upstream.base_url, ["m"])
+    request = LLMRequest([LLMMessage(m) for m in messages], system_prompt=system_prompt)
+    PROVIDER_SCHEMA["handmade"] = row(upstream, provider_class=TextProvider)
+    await TextProvider(config).complete(request)
+    [_ async for _ in TextProvider(config).stream_complete(request)]
+    async with ProviderRegistry(load_settings(chat_provider="handmade")) as registry:
+        await registry.route_request(messages, system_prompt=system_prompt)
+        [_ async for _ in registry.stream_route(messages, system_prompt=system_prompt)]
+
+    sent = [r.json for r in upstream.requests]
+    assert [body["messages"] for body in sent] == [[{"role": "user", "content": text}]] * 4
+    assert not any("system_prompt" in body for body in sent)
+
+
+async def test_image_is_refused_where_a_class_takes_text(upstream: FakeUpstream) -> None:
+    config = ProviderConfig("handmade", KEY, upstream.base_url, ["m"])
+    image = {"type": "image_url", "image_url": {"url": "https://a.test/cat.png"}}
+    request = LLMRequest([LLMMessage(role="user", content=[image])])
+    with pytest.raises(UnsupportedParameterError, match="image_url"):
+        await TextProvider(config).complete(request)
+
+    assert upstream.requests == []
 
 
 async def test_times_of_calls_side_by_side_do_not_mix() -> None:

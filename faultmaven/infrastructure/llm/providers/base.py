@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from faultmaven.infrastructure.llm.catalog import get_catalog
 from faultmaven.infrastructure.llm.errors import (
@@ -48,6 +48,7 @@ from faultmaven.infrastructure.llm.types import (
 )
 from faultmaven.infrastructure.llm.wire.errors import parse_error
 from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens
+from faultmaven.infrastructure.llm.wire.transcript import transcript_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -101,11 +102,17 @@ class BaseLLMProvider(ABC):
         ConfigurationError: a setting has an unknown name.
     """
 
+    # Whether `generate` says that its prompt is text; it is then given no messages.
+    _takes_text_only: ClassVar[bool] = False
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own = vars(cls).get("calculate_cost")
         if inspect.isfunction(own):
             cls.calculate_cost = _with_cache_counts(own)  # type: ignore[method-assign]
+        if generate := vars(cls).get("generate"):
+            prompt = getattr(generate, "__annotations__", {}).get("prompt")
+            cls._takes_text_only = prompt in (str, "str")
 
     def __init__(
         self, config: ProviderConfig | Mapping[str, Any] | None = None, **settings: Any
@@ -183,7 +190,7 @@ class BaseLLMProvider(ABC):
         Raises:
             LLMError: also where `generate` raised something else.
         """
-        prompt, options = _call_arguments(request)
+        prompt, options = self._as_arguments(*_call_arguments(request))
         try:
             return await self.generate(prompt, **options)
         except LLMError:
@@ -194,7 +201,7 @@ class BaseLLMProvider(ABC):
 
     async def stream_complete(self, request: LLMRequest) -> AsyncGenerator[LLMChunk, None]:
         """Answer a request object piece by piece; closing the iterator cancels the call."""
-        prompt, options = _call_arguments(request)
+        prompt, options = self._as_arguments(*_call_arguments(request))
         try:
             async with aclosing(self.stream(prompt, **options)) as chunks:
                 async for chunk in chunks:
@@ -391,6 +398,23 @@ class BaseLLMProvider(ABC):
             msg = f"{self.provider_name} answered with empty content."
             raise ResponseFormatError(msg, provider=self.provider_name, code="empty_response")
         return content
+
+    def _as_arguments(
+        self, prompt: Prompt, options: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """Give prompt and options as `generate` takes them: a conversation as text, if it must be.
+
+        Raises:
+            UnsupportedParameterError: the conversation has an image, and the class takes text.
+        """
+        if not self._takes_text_only or (
+            isinstance(prompt, str) and not options.get("system_prompt")
+        ):
+            return prompt, dict(options)
+        talk = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        rest = {name: value for name, value in options.items() if name != "system_prompt"}
+        text = transcript_of(talk, options.get("system_prompt"), self.provider_name)
+        return text, rest
 
     def _wrap_error(self, exc: Exception) -> LLMError:
         """Turn what a custom provider raised into an `LLMError`."""

@@ -17,14 +17,12 @@ from faultmaven.infrastructure.llm.errors import (
     AllProvidersFailedError,
     ContentFilterError,
     InvalidRequestError,
-    LLMConnectionError,
     LLMError,
     LLMTimeoutError,
     ModelNotFoundError,
 )
 from faultmaven.infrastructure.llm.health import UNWATCHED, Circuits
 from faultmaven.infrastructure.llm.providers.chain import Chain
-from faultmaven.infrastructure.llm.secret import redact
 from faultmaven.infrastructure.llm.types import Attempt, Route
 
 if TYPE_CHECKING:
@@ -90,8 +88,9 @@ async def generate_with_fallback(call: ChainCall) -> LLMResponse:
             if turn is None:
                 continue
             with turn:
-                async with deadline.kept(name):
-                    response = await provider.generate(call.prompt, model=model, **call.options)
+                async with deadline.kept(provider):
+                    prompt, options = provider._as_arguments(call.prompt, call.options)  # noqa: SLF001
+                    response = await provider.generate(prompt, model=model, **options)
             turn.passage.succeeded()
         except LLMError as exc:
             _note(call, name, model, exc, begun)
@@ -126,16 +125,15 @@ async def stream_with_fallback(call: ChainCall) -> AsyncGenerator[LLMChunk]:
             if turn is None:
                 continue
             passage = turn.passage
-            async with aclosing(
-                provider.stream(call.prompt, model=model, **call.options)
-            ) as chunks:
+            prompt, options = provider._as_arguments(call.prompt, call.options)  # noqa: SLF001
+            async with aclosing(provider.stream(prompt, model=model, **options)) as chunks:
                 with turn:
-                    chunk = await _next(chunks, deadline, name)
+                    chunk = await _next(chunks, deadline, provider)
                 passage.began()
                 while chunk is not None:
                     started = True
                     yield chunk
-                    chunk = await _next(chunks, deadline, name)
+                    chunk = await _next(chunks, deadline, provider)
                 passage.succeeded()
                 return
         except LLMError as exc:
@@ -150,9 +148,9 @@ async def stream_with_fallback(call: ChainCall) -> AsyncGenerator[LLMChunk]:
 
 
 async def _next(
-    chunks: AsyncGenerator[LLMChunk], deadline: _Deadline, name: str
+    chunks: AsyncGenerator[LLMChunk], deadline: _Deadline, provider: BaseLLMProvider
 ) -> LLMChunk | None:
-    async with deadline.kept(name):
+    async with deadline.kept(provider):
         return await anext(chunks, None)
 
 
@@ -167,7 +165,7 @@ class _Deadline:
         return self._at is not None and asyncio.get_running_loop().time() >= self._at
 
     @asynccontextmanager
-    async def kept(self, name: str) -> AsyncIterator[None]:
+    async def kept(self, provider: BaseLLMProvider) -> AsyncIterator[None]:
         """Turn whatever a provider raises into an LLMError; end it at the deadline."""
         try:
             async with asyncio.timeout_at(self._at):
@@ -175,22 +173,17 @@ class _Deadline:
         except LLMError:
             raise
         except Exception as exc:
-            raise self._as_llm_error(name, exc) from exc
+            raise self._as_llm_error(provider, exc) from exc
 
-    def _as_llm_error(self, name: str, exc: Exception) -> LLMError:
-        said = redact(str(exc)) or type(exc).__name__
+    def _as_llm_error(self, provider: BaseLLMProvider, exc: Exception) -> LLMError:
         if isinstance(exc, TimeoutError) and self.is_over():
+            name = provider.provider_name
             return LLMTimeoutError(
                 f"{name}: no answer within the call's {self._timeout_s:g} s.",
                 provider=name,
                 code="deadline_exceeded",
             )
-        kind: type[LLMError] = LLMError
-        if isinstance(exc, TimeoutError):
-            kind = LLMTimeoutError
-        elif isinstance(exc, OSError):
-            kind = LLMConnectionError
-        return kind(f"{name}: {type(exc).__name__}: {said}", provider=name, code="provider_error")
+        return provider._wrap_error(exc)  # noqa: SLF001 - what a class of somebody's own raised
 
 
 def _model_for(provider: BaseLLMProvider, call: ChainCall, name: str) -> str | None:

@@ -14,6 +14,7 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import (
     InvalidRequestError,
     LLMConnectionError,
@@ -84,6 +85,13 @@ _MODELS_KEPT = 512
 _SHAPE_ERRORS = (KeyError, IndexError, TypeError, AttributeError, ValueError)
 
 
+# What the log shows of a stream.
+_LOGGED = (
+    "content", "reasoning", "tool_calls", "refusal", "media", "finish_reason_raw", "input_tokens",
+    "output_tokens", "model", "response_id",
+)  # fmt: skip
+
+
 class HTTPChat(HTTPService):
     """A provider that chats; see the module's docstring for what a dialect overrides."""
 
@@ -152,22 +160,18 @@ class HTTPChat(HTTPService):
         call, opened = await self._answered(replace(request, stream=True), self._open_stream)
         text: list[str] = []
         kept: list[LLMChunk] = []
-        unsupported = call.route.unsupported
         receipt: Route | None = call.route
+        is_logged = logger.isEnabledFor(logging.DEBUG)
+        keeps = call.schema is not None or is_logged
         try:
             async for chunk in opened:
                 if receipt is not None:
                     chunk.route, receipt = receipt, None
                 if chunk.text:
                     text.append(chunk.text)
-                if chunk.usage is not None:
-                    told = chunk.usage.input_tokens
-                    self._windows.learn(call.request, call.model, len(call.body), told)
-                if unsupported and (chunk.finish_reason or chunk.usage):
-                    chunk.unsupported = unsupported
-                if (chunk.finish_reason or chunk.usage) and not chunk.model:
-                    chunk.model = call.model
-                if call.schema is not None:
+                if chunk.finish_reason or chunk.usage is not None:
+                    self._complete_last(chunk, call)
+                if keeps:
                     kept.append(chunk)
                 yield chunk
             if call.schema is not None:
@@ -180,7 +184,24 @@ class HTTPChat(HTTPService):
                 raise
             raise explained from error
         finally:
+            if is_logged:
+                self._log_stream(kept)
             await opened.close()
+
+    def _complete_last(self, chunk: LLMChunk, call: Call) -> None:
+        """Add to the end of a stream what the dialect cannot know, and learn from it."""
+        if chunk.usage is not None:
+            told = chunk.usage.input_tokens
+            self._windows.learn(call.request, call.model, len(call.body), told)
+        chunk.unsupported = call.route.unsupported or chunk.unsupported
+        chunk.model = chunk.model or call.model
+
+    def _log_stream(self, chunks: list[LLMChunk]) -> None:
+        """Log a stream when it is over: a key that came in two pieces is masked only then."""
+        answer = assemble(chunks).to_dict()
+        said = {name: value for name in _LOGGED if (value := answer[name])}
+        text = redact(codec.dumps_mended(said).decode())
+        logger.debug("%s: received in %s pieces %s", self.provider_name, len(chunks), text)
 
     def _get_endpoint(self) -> str:
         """Give the URL that chats are posted to."""
@@ -360,7 +381,9 @@ class HTTPChat(HTTPService):
         self, reply: StreamReply, reader: ChunkReader, call: Call
     ) -> OpenedStream:
         if reply.status >= 300:
-            raise self._read_error(reply.status, reply.headers, await reply.read_all())
+            body = await reply.read_all()
+            self._log_received(reply.status, body)
+            raise self._read_error(reply.status, reply.headers, body)
         kind = reply.headers.get("content-type", "")
         is_json = kind.startswith("application/json") and not self.streams_json
         if is_json or kind.startswith("text/html"):

@@ -276,12 +276,15 @@ class HTTPService(BaseLLMProvider):
         reply = await self._transport.fetch(
             method, url, headers, body, timeout_s=timeout_s, deadline=self._instant(deadline)
         )
-        if logger.isEnabledFor(logging.DEBUG):
-            text = redact(reply.body.decode(errors="replace"))
-            logger.debug("%s: received %s %s", self.provider_name, reply.status, text)
+        self._log_received(reply.status, reply.body)
         if reply.status >= 300:
             raise self._read_error(reply.status, reply.headers, reply.body)
         return reply
+
+    def _log_received(self, status: int, body: bytes) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            text = redact(body.decode(errors="replace"))
+            logger.debug("%s: received %s %s", self.provider_name, status, text)
 
     def _written(self, body: Mapping[str, Any]) -> bytes:
         """Write a body.

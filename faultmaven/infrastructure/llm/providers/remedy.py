@@ -148,7 +148,7 @@ def _interrupted(config: ProviderConfig, error: LLMError) -> str:
             "Ask again; if its streams always end so, set finish_reason_optional in the row of "
             f"{config.name}."
         )
-    return "Ask again; `partial_text` of the error has what came."
+    return "What came is in the error's `partial_text`."
 
 
 _MODELS_FAULT: Final = frozenset({"schema_mismatch", "empty_response"})

@@ -245,17 +245,20 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
         yield server
 
 
-def provider(base_url: str) -> OpenAIProvider:
+def provider(base_url: str, timeout_s: float = 20.0) -> OpenAIProvider:
     return OpenAIProvider(
-        name="acme", api_key=KEY, base_url=base_url, models=["m"], row=ROW, timeout=0.3,
+        name="acme", api_key=KEY, base_url=base_url, models=["m"], row=ROW, timeout=timeout_s,
         clock=InstantClock(),
     )  # fmt: skip
 
 
-async def ask(base_url: str, model: str, *, stream: bool) -> tuple[str, LLMError | None]:
+async def ask(
+    base_url: str, model: str, *, stream: bool, outcome: Outcome = OK
+) -> tuple[str, LLMError | None]:
     """Give the text as far as it came, and the error that ended it."""
     text = ""
-    async with provider(base_url) as acme:
+    is_slow = isinstance(outcome, Fails) and outcome.kind is LLMTimeoutError
+    async with provider(base_url, 0.3 if is_slow else 20.0) as acme:
         try:
             if not stream:
                 return (await acme.generate("Hello", model=model)).content, None
@@ -288,14 +291,14 @@ def check(outcome: Outcome, text: str, error: LLMError | None, tries: int) -> No
 
 @pytest.mark.parametrize(("fault", "outcome"), PLAIN)
 async def test_plain_call(upstream: FakeUpstream, fault: str, outcome: Outcome) -> None:
-    text, error = await ask(upstream.base_url, f"fm:{fault}", stream=False)
+    text, error = await ask(upstream.base_url, f"fm:{fault}", stream=False, outcome=outcome)
 
     check(outcome, text, error, len(upstream.requests))
 
 
 @pytest.mark.parametrize(("fault", "outcome"), STREAMED)
 async def test_stream(upstream: FakeUpstream, fault: str, outcome: Outcome) -> None:
-    text, error = await ask(upstream.base_url, f"fm:{fault}", stream=True)
+    text, error = await ask(upstream.base_url, f"fm:{fault}", stream=True, outcome=outcome)
 
     check(outcome, text, error, len(upstream.requests))
 
@@ -373,7 +376,7 @@ async def test_usage_that_cannot_be_true_is_no_usage(upstream: FakeUpstream, fau
 
 
 async def test_error_body_that_stalls_is_not_waited_for(upstream: FakeUpstream) -> None:
-    async with provider(upstream.base_url) as acme:
+    async with provider(upstream.base_url, 0.3) as acme:
         with pytest.raises(OverloadedError):
             await acme.generate("Hello", model="fm:status-stall:503")
 

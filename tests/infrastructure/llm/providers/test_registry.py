@@ -420,7 +420,7 @@ async def test_the_next_provider_answers_where_one_fails() -> None:
     assert response.route is not None
     assert response.route.rule == "fallback"
     assert [(t.provider, t.outcome) for t in response.route.attempts] == [
-        ("a", "ServerError"), ("groq", "ProviderNotConfiguredError"), ("b", "LLMError"), ("c", "ok"),
+        ("a", "ServerError"), ("groq", "ProviderNotConfiguredError"), ("b", "ResponseFormatError"), ("c", "ok"),
     ]  # fmt: skip
 
 
