@@ -165,7 +165,10 @@ class Replays:
 
 def digest_of(path: str, body: bytes) -> bytes:
     """Give what tells one request from another."""
-    return hashlib.blake2b(body, digest_size=32, key=path.encode()[:64]).digest()
+    hasher = hashlib.sha256(path.encode("utf-8", "surrogateescape"))
+    hasher.update(b"\0")
+    hasher.update(body)
+    return hasher.digest()
 
 
 def may_have_run(error: llm.LLMError | None) -> bool:
