@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from faultmaven.infrastructure.llm import errors as llm
+from faultmaven.infrastructure.llm.circuit import COOLING_DOWN
 from faultmaven.infrastructure.llm.secret import redact
 
 Kind = Literal[
@@ -81,7 +82,7 @@ def fault_of(error: llm.LLMError) -> Fault:
     if isinstance(error, llm.InvalidRequestError):
         fault.param = _parameter(error)
         fault.should_retry = None
-    if error.code == LOCAL_LIMIT:
+    if error.code in (LOCAL_LIMIT, COOLING_DOWN):
         fault.should_retry = None
     if error.retry_after_s is not None:
         fault.retry_after_s = max(1, round(min(error.retry_after_s, 86400)))

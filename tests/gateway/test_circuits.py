@@ -270,6 +270,8 @@ async def test_a_limit_is_passed_on_where_there_is_nobody_else(start, upstream):
 
     assert (reply.status, error["code"]) == (429, "rate_limit_exceeded")
     assert reply.headers["retry-after"] == "20"
+    # Nothing was tried, so that a client may well come back by itself.
+    assert "x-should-retry" not in reply.headers
     assert len(upstream.requests) == 1
 
 

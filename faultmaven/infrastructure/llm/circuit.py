@@ -162,6 +162,7 @@ class Circuit:
 
     __slots__ = (
         "_closed_at",
+        "_cool_since",
         "_cool_until",
         "_failures",
         "_last_error",
@@ -191,7 +192,8 @@ class Circuit:
         self.is_key_cooling = False
         self.epoch = 0
         self._since = self._closed_at = shared.now()
-        self._until = self._trial_at = self._cool_until = self._probe_until = 0.0
+        self._until = self._trial_at = self._probe_until = 0.0
+        self._cool_since = self._cool_until = 0.0
         self._opens = self._failures = self._successes = 0
         self._last_error = ""
         self._probe: Passage | None = None
@@ -290,7 +292,7 @@ class Circuit:
         if self.state == "closed":
             self._failures = 0
             self._window.add(now, self._shared.policy.window_s, 0)
-            if not self.is_clear:
+            if not self.is_clear and passage.started > self._cool_since:
                 self._cool_until, self.is_clear, self.is_key_cooling = 0.0, True, False
             return
         if self.state == "open":  # a trial before its time
@@ -357,9 +359,11 @@ class Circuit:
             wait_s = min(error.retry_after_s, policy.max_cool_s)
         else:
             return
-        if now + wait_s > self._cool_until:
+        # A wait of less than a trial's is over before it is told.
+        if wait_s >= policy.trial_interval_s and now + wait_s > self._cool_until:
             self._last_error = type(error).__name__
-            self._cool_until, self.is_key_cooling = now + wait_s, is_key
+            self._cool_since, self._cool_until = now, now + wait_s
+            self.is_key_cooling = is_key
             self._trial_at = now + policy.trial_interval_s
             self.is_clear = False
 

@@ -279,6 +279,27 @@ def test_a_limit_without_a_time_keeps_nobody_away(circuit: Circuit) -> None:
     assert circuit.enter() is not None
 
 
+def test_what_was_on_its_way_before_a_limit_does_not_end_it(
+    circuit: Circuit, clock: Clock
+) -> None:
+    before = circuit.watch()
+    fail(circuit, error=LIMITED)
+    before.succeeded()
+    assert circuit.enter() is None
+
+    clock.now += 1.0
+    trial = circuit.enter_anyway()
+    assert trial is not None
+    trial.succeeded()
+    assert circuit.enter() is not None
+
+
+def test_a_limit_that_is_over_at_once_keeps_nobody_away(circuit: Circuit) -> None:
+    fail(circuit, error=errors.RateLimitError("slower", retry_after_s=0.01))
+
+    assert circuit.enter() is not None
+
+
 def test_a_refused_key_yields_but_is_asked_where_there_is_nobody_else(circuit: Circuit) -> None:
     fail(circuit, error=BAD_KEY)
 
