@@ -6,6 +6,7 @@ name chooses what the gateway has to translate into.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -79,6 +80,8 @@ def serving(
     Its standard output is kept in `folder`.  Without rows there is no configuration but the variables.
     """
     environment = {
+        # Where coverage is measured, it is measured in this process, too.
+        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         "PATH": "/usr/bin:/bin",
         "HOME": str(folder),
         "PYTHONPATH": ":".join(path for path in sys.path if path),
