@@ -319,6 +319,27 @@ async def test_another_key_is_tried_where_only_the_key_failed(start, upstream, s
     assert "sk-two" not in text
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_no_call_fails_when_one_of_two_keys_is_revoked(start, upstream, stream):
+    """F9: the revoked key drops out with its first refusals."""
+    keys = {"PAIR_ONE": "sk-one-0123456789", "PAIR_TWO": "sk-two-0123456789"}
+    async with start(KEYS, PAIR_API_BASE=upstream.base_url, **keys) as client:
+
+        async def ask_many() -> list[tuple[int, Any]]:
+            calls = (asked(client, "pair/m", stream=stream) for _ in range(30))
+            return await asyncio.gather(*calls)
+
+        upstream.api_keys = set(keys.values())
+        before = await ask_many()
+        upstream.api_keys = {keys["PAIR_TWO"]}
+        meanwhile = await ask_many()
+        so_far = len(upstream.requests)
+        after = await ask_many()
+
+    assert {status for status, _ in [*before, *meanwhile, *after]} == {200}
+    assert {r.api_key for r in upstream.requests[so_far:]} == {keys["PAIR_TWO"]}
+
+
 async def test_when_every_key_is_refused_each_was_tried_once(start, upstream):
     keys = {"PAIR_ONE": "sk-one-0123456789", "PAIR_TWO": "sk-two-0123456789"}
     async with start(KEYS, PAIR_API_BASE=upstream.base_url, **keys) as client:
