@@ -265,7 +265,8 @@ def _messages_of(prompt: Iterable[Mapping[str, Any]]) -> list[LLMMessage]:
 class Attempt:
     """One try at one provider, as a receipt keeps it.
 
-    `outcome` is "ok" or the class name of the error; `duration_ms` is the try's wall time.
+    `outcome` is "ok", the class name of the error, or, where no try was made, "circuit_open" or
+    "cooling_down"; `duration_ms` is the try's wall time.
     """
 
     provider: str
