@@ -100,6 +100,10 @@ class FrontEnd(Protocol):
         """
         ...
 
+    def mend_answer(self, data: Any) -> bool:
+        """Put right, in place, what a relayed plain answer leaves out; whether anything was changed."""
+        ...
+
     def make_watch(self, ask: Ask, *, finish_optional: bool) -> StreamWatch:
         """Make what looks at a relayed stream."""
         ...
@@ -111,3 +115,12 @@ class FrontEnd(Protocol):
     def error_event(self, fault: Fault, request_id: str, encoder: Encoder | None) -> bytes:
         """Give the events that end a stream in an error; `encoder` has written what came before."""
         ...
+
+
+class AsItIs:
+    """For fronts whose relayed answers are passed on as they are."""
+
+    def mend_answer(self, data: Any) -> bool:
+        """Leave an answer alone; see `FrontEnd.mend_answer`."""
+        del data
+        return False

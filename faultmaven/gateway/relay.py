@@ -157,6 +157,8 @@ def _read_whole(
         data = parse_json(body)  # it may begin with a mark, or hold half a surrogate pair
         body = codec.dumps(data)
     usage = front.check_answer(data)
+    if front.mend_answer(data):
+        body = codec.dumps(data)
     whole = Whole(body, usage, forward.route, forward.model)
     if usage is None or not usage.output_tokens:
         whole.said_bytes = said_bytes(data)

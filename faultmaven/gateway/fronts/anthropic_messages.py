@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.gateway.faults import invalid
-from faultmaven.gateway.front import Ask
+from faultmaven.gateway.front import AsItIs, Ask
 from faultmaven.gateway.fronts.openai_chat import check_kinds
 from faultmaven.gateway.named_watch import NamedWatch
 from faultmaven.gateway.watch import StreamWatch, data_event
@@ -91,7 +91,7 @@ def read_messages(body: dict[str, Any]) -> Ask:
     return Ask(model, body.get("stream") is True, body)
 
 
-class MessagesFront:
+class MessagesFront(AsItIs):
     """Anthropic Messages."""
 
     name = "anthropic_messages"
@@ -174,11 +174,11 @@ class MessagesWatch(NamedWatch):
     def _note_one(self, packet: dict[str, Any]) -> None:
         kind = packet["type"]
         if kind == "message_start":
-            counts = packet["message"].get("usage") or {}
+            counts = _counts_of(packet["message"])
             self._counts.update({n: v for n, v in counts.items() if n != "output_tokens"})
             self.usage = usage_from_wire(self._counts)
         elif kind == "message_delta":
-            self._counts.update(packet.get("usage") or {})
+            self._counts.update(_counts_of(packet))
             self.usage = usage_from_wire(self._counts)
             self.finish_reason = packet["delta"].get("stop_reason") or self.finish_reason
         elif kind == "content_block_start":
@@ -210,3 +210,8 @@ class MessagesWatch(NamedWatch):
 
     def _ending(self) -> bytes:
         return b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+def _counts_of(holder: dict[str, Any]) -> dict[str, Any]:
+    counts = holder.get("usage")
+    return counts if type(counts) is dict else {}

@@ -11,7 +11,7 @@ from typing_extensions import override
 from faultmaven.gateway.app import Route
 from faultmaven.gateway.body import parse_object, read_body
 from faultmaven.gateway.faults import Fault, fault_of, invalid
-from faultmaven.gateway.front import Ask
+from faultmaven.gateway.front import AsItIs, Ask
 from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
 from faultmaven.gateway.model_call import EmbeddingCall, ModelCall
 from faultmaven.gateway.pages import json_answer
@@ -160,7 +160,7 @@ class GeminiPages:
         return json_answer({"totalTokens": counted.tokens}, visit, fields=counted.field)
 
 
-class GeminiFront:
+class GeminiFront(AsItIs):
     """Gemini's generateContent for the model of one path.
 
     Args:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from faultmaven.gateway.faults import invalid
 from faultmaven.gateway.front import Ask
 from faultmaven.gateway.fronts import openai_error
+from faultmaven.gateway.odd_calls import CallPieces, mend_calls
 from faultmaven.gateway.watch import StreamWatch, data_event
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
@@ -136,6 +137,16 @@ class ChatFront:
             raise ResponseFormatError(msg, code="wrong_type")
         return usage_from_wire(usage_object(data))
 
+    def mend_answer(self, data: Any) -> bool:
+        """Put a relayed answer's tool calls right; see `FrontEnd.mend_answer`."""
+        try:
+            found = [calls for c in data["choices"] if (calls := c["message"].get("tool_calls"))]
+            mended = [mend_calls(calls, data.get("id")) for calls in found]
+        except (AttributeError, KeyError, TypeError) as exc:
+            msg = "the answer's tool calls are no tool calls"
+            raise ResponseFormatError(msg, code="wrong_type") from exc
+        return any(mended)
+
     def make_watch(self, ask: Ask, *, finish_optional: bool) -> StreamWatch:
         """Make what looks at a relayed stream; see `FrontEnd.make_watch`."""
         return ChatWatch(include_usage=ask.include_usage, finish_optional=finish_optional)
@@ -171,6 +182,7 @@ class ChatWatch(StreamWatch):
         super().__init__()
         self._include_usage = include_usage
         self._finish_seen = finish_optional
+        self._calls = CallPieces()
 
     def _read_block(self, block: bytes) -> bytes | None:
         mark = len(block)
@@ -211,7 +223,10 @@ class ChatWatch(StreamWatch):
                 reason = choice.get("finish_reason") or reason
                 delta = choice["delta"]
                 content = delta.get("content")
-                if content is not None and content.__class__ is not str:
+                calls = delta.get("tool_calls")
+                if (content is not None and content.__class__ is not str) or (
+                    calls and not self._calls.are_usual(calls)
+                ):
                     return None
                 begun = begun or _has_content(delta)
                 if content and content.isascii():
@@ -252,6 +267,9 @@ class ChatWatch(StreamWatch):
             self.finish_reason = str(reason)
         self.begun = self.begun or _has_content(delta)
         self.said_bytes += said_bytes(delta)
+        calls = delta.get("tool_calls")
+        if calls and self._calls.mend(calls, packet.get("id")):
+            return b"data: %b\n\n" % codec.dumps(packet)
         return data_event(event, packet)
 
     def _is_end(self, event: ServerSentEvent) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.gateway.faults import invalid
-from faultmaven.gateway.front import Ask
+from faultmaven.gateway.front import AsItIs, Ask
 from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.fronts.openai_chat import check_kinds, now_s
 from faultmaven.infrastructure.llm import codec
@@ -35,7 +35,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 _DEFAULT_MAX_TOKENS: Final = 16
 
 
-class CompletionsFront:
+class CompletionsFront(AsItIs):
     """OpenAI's legacy completions."""
 
     name = "openai_completions"

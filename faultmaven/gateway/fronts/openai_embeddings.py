@@ -7,7 +7,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.gateway.faults import invalid
-from faultmaven.gateway.front import Ask
+from faultmaven.gateway.front import AsItIs, Ask
 from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.fronts.openai_chat import check_kinds
 from faultmaven.gateway.opened import Whole
@@ -37,7 +37,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 }
 
 
-class EmbeddingsFront:
+class EmbeddingsFront(AsItIs):
     """OpenAI embeddings."""
 
     name = "openai_embeddings"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.gateway.faults import invalid
-from faultmaven.gateway.front import Ask
+from faultmaven.gateway.front import AsItIs, Ask
 from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.fronts.openai_chat import check_kinds, now_s
 from faultmaven.gateway.named_watch import NamedWatch
@@ -60,7 +60,7 @@ _CONTENT: Final = frozenset(
 )
 
 
-class ResponsesFront:
+class ResponsesFront(AsItIs):
     """OpenAI Responses."""
 
     name = "openai_responses"
