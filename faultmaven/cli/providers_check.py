@@ -299,7 +299,7 @@ def _against(
     from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
     from faultmaven.infrastructure.llm.providers.row import models_of
 
-    kind = load_provider_class(name, row["provider_class"])
+    kind = load_provider_class(name, row["provider_class"], registry.settings.config_folder)
     spoken = str(getattr(kind, "wire_format", ""))
     dialect = _DIALECTS.get(kind.__name__) or _BY_FORMAT.get(spoken, "openai")
     models = models_of(name, row, registry.settings) or ["model-1"]

@@ -27,7 +27,7 @@ default_model: {model}
 """
 _ROW_CLASS: Final = "provider_class: {provider_class}\n"
 _ROW_OF_CODE: Final = """\
-# {module}.py must be on Python's path: PYTHONPATH=. while it is tried out.
+# {module}.py is found beside faultmaven.yaml, or where it is installed.
 provider_class: {module}:{class_name}
 # The schema goes into the prompt; remove this once _transform_request says it to the API itself.
 structured_output: prompt

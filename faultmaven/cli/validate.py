@@ -87,9 +87,11 @@ def _row_problems(
     if status["source"] == BUILT_IN or status["status"] in REFUSED_STATUS:
         return []
     try:
-        load_provider_class(name, registry.get_row(name)["provider_class"])
+        given = registry.get_row(name)["provider_class"]
+        load_provider_class(name, given, registry.settings.config_folder)
     except ConfigurationError as error:
-        return [Problem(status["source"], None, name, error.message)]
+        said = error.message.removeprefix(f"{name}: ")
+        return [Problem(status["source"], None, name, said)]
     return []
 
 

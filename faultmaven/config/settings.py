@@ -103,6 +103,11 @@ class Settings:
         """
         return Settings(**self._explicit)
 
+    @property
+    def config_folder(self) -> Path | None:
+        """The folder of faultmaven.yaml; None where there is none."""
+        return None if self.file is None else self.file.path.parent.absolute()
+
     def watched_paths(self) -> list[Path]:
         """Give the files and folders that these settings come from, or would if they existed.
 

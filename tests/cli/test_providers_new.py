@@ -29,11 +29,15 @@ def test_a_class_passes_its_test_unchanged(faultmaven, tmp_path, environment, na
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
         cwd=tmp_path, env={**environment, "PYTHONWARNINGS": ""}, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    valid = faultmaven("validate")
+    # As the installed command runs: the working directory is not on Python's path.
+    valid = faultmaven("validate", env={"PYTHONSAFEPATH": "1"})
+    checked = faultmaven("providers", "check", name, "--fake", env={"PYTHONSAFEPATH": "1"})
 
     assert written.returncode == 0
     assert tested.returncode == 0, tested.stdout
     assert valid.returncode == 0, valid.stdout + valid.stderr
+    lines = [line.split("\t") for line in checked.stdout.splitlines()]
+    assert [line[0] for line in lines if line[1] == "FAIL"] == ["5", "12"]
 
 
 @pytest.mark.parametrize("name", ["Acme", "a/b", "../x", ""])

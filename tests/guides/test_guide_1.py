@@ -37,7 +37,7 @@ from faultmaven.infrastructure.llm.providers import (
     create_provider,
     get_registry,
 )
-from faultmaven.infrastructure.llm.providers.http_service import KEY_CHECK_TIMEOUT_S
+from faultmaven.infrastructure.llm.providers.base import KEY_CHECK_TIMEOUT_S
 from faultmaven.infrastructure.llm.retry import FakeClock
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, LLMResponse
 from faultmaven.testing import FakeUpstream

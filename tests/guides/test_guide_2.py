@@ -17,6 +17,7 @@ from faultmaven.infrastructure.llm.errors import (
     ConfigurationError,
     LLMConnectionError,
     LLMError,
+    LLMTimeoutError,
     ModelNotFoundError,
     ProviderNotConfiguredError,
     ResponseFormatError,
@@ -33,6 +34,7 @@ from faultmaven.infrastructure.llm.providers import (
     OpenAIProvider,
     ProviderConfig,
     ProviderRegistry,
+    base,
     get_registry,
 )
 from faultmaven.infrastructure.llm.retry import FakeClock
@@ -413,6 +415,38 @@ async def test_image_is_refused_where_a_class_takes_text(upstream: FakeUpstream)
         await TextProvider(config).complete(request)
 
     assert upstream.requests == []
+
+
+class HangingProvider(HandmadeProvider):
+    """Never answers; counts how often it was asked."""
+
+    asked = 0
+
+    @override
+    async def generate(self, *_: Any, **_options: Any) -> LLMResponse:
+        self.asked += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_class_that_hangs_ends_at_the_timeout_of_the_call() -> None:
+    provider = HangingProvider(ProviderConfig("handmade", KEY, "https://a.test", ["m"]))
+    request = LLMRequest([LLMMessage(role="user", content="Hello")], timeout=0.01)
+    with pytest.raises(LLMTimeoutError, match="handmade did not answer in time"):
+        await provider.complete(request)
+    with pytest.raises(LLMTimeoutError):
+        await anext(provider.stream_complete(request))
+
+
+async def test_key_of_a_class_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert base.KEY_CHECK_TIMEOUT_S == 10.0
+    monkeypatch.setattr(base, "KEY_CHECK_TIMEOUT_S", 0.01)
+    provider = HangingProvider(ProviderConfig("handmade", KEY, "https://a.test", ["m"]))
+    check = await provider.check_key()
+
+    assert not check.ok
+    assert "did not answer in time" in check.reason
+    assert provider.asked == 1
 
 
 async def test_times_of_calls_side_by_side_do_not_mix() -> None:

@@ -76,6 +76,8 @@ logger = logging.getLogger("faultmaven.providers")
 
 _STATUS_IN_TEXT = re.compile(r"\b(?:error|status|http)\D{0,12}([45]\d\d)\b", re.IGNORECASE)
 
+KEY_CHECK_TIMEOUT_S = 10.0
+
 # When the call of the running task began; one value a task, so that calls side by side don't mix.
 _call_started: ContextVar[float] = ContextVar("faultmaven_call_started")
 
@@ -192,7 +194,8 @@ class BaseLLMProvider(ABC):
         """
         prompt, options = self._as_arguments(*_call_arguments(request))
         try:
-            return await self.generate(prompt, **options)
+            async with asyncio.timeout(request.timeout):
+                return await self.generate(prompt, **options)
         except LLMError:
             raise
         except Exception as exc:
@@ -202,9 +205,14 @@ class BaseLLMProvider(ABC):
     async def stream_complete(self, request: LLMRequest) -> AsyncGenerator[LLMChunk, None]:
         """Answer a request object piece by piece; closing the iterator cancels the call."""
         prompt, options = self._as_arguments(*_call_arguments(request))
+        ends = None if request.timeout is None else _loop_time() + request.timeout
         try:
             async with aclosing(self.stream(prompt, **options)) as chunks:
-                async for chunk in chunks:
+                while True:
+                    async with asyncio.timeout_at(ends):
+                        chunk = await anext(chunks, None)
+                    if chunk is None:
+                        return
                     yield chunk
         except LLMError:
             raise
@@ -244,7 +252,8 @@ class BaseLLMProvider(ABC):
     async def check_key(self, api_key: str | None = None) -> KeyCheck:
         """As `validate_key`, with the reason."""
         del api_key
-        request = LLMRequest([LLMMessage(role="user", content="Hi")], max_tokens=1, timeout=10.0)
+        hello = [LLMMessage(role="user", content="Hi")]
+        request = LLMRequest(hello, max_tokens=1, timeout=KEY_CHECK_TIMEOUT_S)
         try:
             await self.complete(request)
         except ResponseFormatError:
@@ -482,6 +491,10 @@ def usage_of(response: LLMResponse) -> Usage | None:
         response.reasoning_tokens,
         response.cost_usd if response.cost_status == "actual" else None,
     )
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def elapsed_ms(started: float) -> int:

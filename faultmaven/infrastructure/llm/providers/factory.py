@@ -48,7 +48,9 @@ def create_provider(
         else registry.resolve_name(registry.settings.provider_type, "PROVIDER_TYPE")
     )
     row = registry.get_row(resolved)
-    provider_class = load_provider_class(resolved, row["provider_class"])
+    provider_class = load_provider_class(
+        resolved, row["provider_class"], registry.settings.config_folder
+    )
     provider_config = _config_of(resolved, row, given, registry.settings)
     return construct(resolved, lambda: provider_class(provider_config))
 

@@ -23,12 +23,12 @@ from faultmaven.infrastructure.llm.errors import (
     StreamInterruptedError,
 )
 from faultmaven.infrastructure.llm.providers.base import (
+    KEY_CHECK_TIMEOUT_S,
     chunk_of,
     elapsed_ms,
 )
 from faultmaven.infrastructure.llm.providers.call import Call
 from faultmaven.infrastructure.llm.providers.http_service import (
-    KEY_CHECK_TIMEOUT_S,
     HTTPService,
     parse_json,
 )

@@ -23,6 +23,7 @@ from faultmaven.infrastructure.llm.errors import (
 from faultmaven.infrastructure.llm.health import UNWATCHED, CircuitPolicy
 from faultmaven.infrastructure.llm.http import HTTPTransport, TransportPolicy, intercepted
 from faultmaven.infrastructure.llm.providers.base import (
+    KEY_CHECK_TIMEOUT_S,
     BaseLLMProvider,
     KeyCheck,
 )
@@ -57,7 +58,6 @@ T = TypeVar("T")
 
 logger = logging.getLogger("faultmaven.providers")
 
-KEY_CHECK_TIMEOUT_S = 10.0
 MODEL_LIST_TIMEOUT_S = 10.0
 # A stream may not run longer than this, however alive it is.
 STREAM_TOTAL_S = 1800.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
+import sys
+from importlib import import_module, invalidate_caches
 from typing import TYPE_CHECKING, Final
 
 from faultmaven.config.suggest import did_you_mean
@@ -13,6 +14,8 @@ from faultmaven.infrastructure.llm.secret import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
 
 PACKAGE: Final = "faultmaven.infrastructure.llm.providers"
 
@@ -43,18 +46,21 @@ BUILTIN_CLASSES: Final = {
 }
 
 
-def load_provider_class(name: str, given: object) -> type[BaseLLMProvider]:
+def load_provider_class(
+    name: str, given: object, folder: Path | None = None
+) -> type[BaseLLMProvider]:
     """Give the class that a row names.
 
     Args:
         name: the row's name, for the message.
         given: a class, a built-in's name, or "package.module:Class".
+        folder: where faultmaven.yaml is: a module beside it need not be installed.
 
     Raises:
         ConfigurationError: the name is not known, the module or the class is missing, or it is not
             a `BaseLLMProvider`.
     """
-    found = given if isinstance(given, type) else _load(name, str(given))
+    found = given if isinstance(given, type) else _load(name, str(given), folder)
     if not (isinstance(found, type) and issubclass(found, BaseLLMProvider)):
         raise _error(
             name, f"{given!r} is not a subclass of BaseLLMProvider",
@@ -81,12 +87,12 @@ def construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvide
         ) from exc
 
 
-def _load(name: str, given: str) -> object:
+def _load(name: str, given: str, folder: Path | None) -> object:
     module_name, colon, class_name = given.partition(":")
     if not colon:
         return _load_builtin(name, given)
     try:
-        module = import_module(module_name)
+        module = _import_beside(module_name, folder)
     except ModuleNotFoundError as exc:
         if exc.name is None or not f"{module_name}.".startswith(f"{exc.name}."):
             raise _error(
@@ -95,7 +101,7 @@ def _load(name: str, given: str) -> object:
         raise _error(
             name,
             f"there is no module {exc.name}",
-            "Is it installed in this environment, and on the path?",
+            "It is neither installed in this environment nor beside faultmaven.yaml.",
         ) from exc
     except ImportError as exc:
         raise _error(name, f"{module_name} cannot be imported: {exc}", "") from exc
@@ -104,6 +110,22 @@ def _load(name: str, given: str) -> object:
             name, f"{module_name} has no {class_name}", did_you_mean(class_name, vars(module))
         )
     return getattr(module, class_name)
+
+
+def _import_beside(module_name: str, folder: Path | None) -> ModuleType:
+    """Import a module, from beside the configuration file where it is not on the path."""
+    try:
+        return import_module(module_name)
+    except ModuleNotFoundError as exc:
+        top = module_name.partition(".")[0]
+        if exc.name != top or folder is None or str(folder) in sys.path:
+            raise
+        if not (folder / f"{top}.py").is_file() and not (folder / top / "__init__.py").is_file():
+            raise
+    # At the end: what is installed goes before it, and what the module imports beside it is found.
+    sys.path.append(str(folder))
+    invalidate_caches()
+    return import_module(module_name)
 
 
 def _load_builtin(name: str, given: str) -> object:

@@ -349,7 +349,9 @@ class ProviderRegistry:
         )
 
         config = rows.make_config(name, row, self.settings)
-        provider_class = load_provider_class(name, row["provider_class"])
+        provider_class = load_provider_class(
+            name, row["provider_class"], self.settings.config_folder
+        )
         provider = construct(name, lambda: provider_class(config))
         if hasattr(provider, "circuits") and provider.circuits is None:
             provider.circuits = self.circuits
