@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 _YAML: Final = (".yaml", ".yml")
+# What a row's `limits` do not have.
+_LIMITS_OF_MANY: Final = frozenset({"default", "enabled", "keys", "providers"})
 
 
 def find_dotenv(settings: Settings | None = None) -> Path | None:
@@ -66,6 +68,9 @@ def problems_of(path: Path) -> list[Problem]:
 
 def _is_whole(data: dict[str, Any]) -> bool:
     """Tell faultmaven.yaml from a single provider's file, which has a row's fields at the top."""
+    limits = data.get("limits")
+    if isinstance(limits, dict) and limits.keys() & _LIMITS_OF_MANY:
+        return True
     rows_fields = set(load_schema(PROVIDER)["properties"]) | {"name", "api_base", "base_url"}
     return not any(key in rows_fields for key in data.keys() - _sections())
 

@@ -34,3 +34,26 @@ def test_validate_names_a_setting_that_cannot_be_right(
     assert run.returncode == 2, run.stderr
     assert f"environment: {name}" in run.stdout
     assert said in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("limits: {default: {requests_per_minute: 5}}", ""),
+        ("limits: {keys: {team: {concurrency: 0}}}", "must be at least 1 and at most 100000"),
+        ("limits: {providers: {groq: {rpm: 5}}}", "unknown field"),
+    ],
+)
+def test_validate_holds_a_file_of_limits_against_their_schema(
+    tmp_path: Path, root: Path, text: str, said: str
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "other.yaml").write_text(text)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root)}
+    run = subprocess.run(
+        [sys.executable, "-m", "faultmaven", "validate", "other.yaml"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert run.returncode == (2 if said else 0), run.stdout
+    assert said in run.stdout
