@@ -48,6 +48,7 @@ def examine(*, offline: bool) -> list[Finding]:
         return findings
     registry = ProviderRegistry(settings)
     findings += look.files(registry)
+    findings += look.not_in_force(settings)
     findings += look.proxies(settings)
     findings += look.rows(registry)
     chosen, choices = look.choices(registry)

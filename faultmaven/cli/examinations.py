@@ -13,6 +13,7 @@ from faultmaven.cli.files import files_of, find_dotenv, unread_folder
 from faultmaven.cli.finding import Finding
 from faultmaven.cli.variables import listed
 from faultmaven.config.dotenv_file import load_dotenv_file
+from faultmaven.config.not_in_force import in_settings
 from faultmaven.config.settings import CONFIG_NAME
 from faultmaven.infrastructure.llm.errors import ConfigurationError, LLMError
 
@@ -86,6 +87,12 @@ def files(registry: ProviderRegistry) -> Iterator[Finding]:
             "note", "configuration", f"{folder} is not read: no {CONFIG_NAME} stands beside it",
             f"Write one there; an empty {CONFIG_NAME} will do.",
         )  # fmt: skip
+
+
+def not_in_force(settings: Settings) -> Iterator[Finding]:
+    """Look for settings that this version does not act on."""
+    for problem in in_settings(settings):
+        yield Finding("note", "configuration", str(problem), "Do not rely on it.")
 
 
 def proxies(settings: Settings) -> Iterator[Finding]:

@@ -66,6 +66,18 @@ def problems_of(path: Path) -> list[Problem]:
     return _row_problems(path, data, lines)
 
 
+def warnings_of(path: Path) -> list[Problem]:
+    """Name what a sound file says and is not acted on in this version."""
+    from faultmaven.config.not_in_force import in_file
+
+    if path.suffix not in _YAML:
+        return []
+    try:
+        return list(in_file(load_config_file(path, load_settings().lookup)))
+    except ConfigFileError:
+        return []
+
+
 def _is_whole(data: dict[str, Any]) -> bool:
     """Tell faultmaven.yaml from a single provider's file, which has a row's fields at the top."""
     limits = data.get("limits")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,8 @@ from faultmaven.cli.output import say, say_error, write
 
 if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
+
+logger = logging.getLogger("faultmaven.config")
 
 HELLO = "Say hello in one short sentence."
 _HELLO_TOKENS = 60
@@ -44,10 +47,13 @@ def serve(  # click passes the options by name
     Gateway keys come from FAULTMAVEN_GATEWAY_KEYS (or FAULTMAVEN_GATEWAY_KEYS_FILE); without one the
     gateway listens on this machine only.
     """
+    from faultmaven.config.not_in_force import in_settings
     from faultmaven.gateway.options import GatewayOptions
     from faultmaven.gateway.run import check_set_up, make_registry, run
 
     registry = make_registry(config)
+    for warning in in_settings(registry.settings):
+        logger.warning("%s", warning)
     options = GatewayOptions.of(
         registry.settings, host=host, port=port, workers=workers, insecure=insecure
     )

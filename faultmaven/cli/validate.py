@@ -26,22 +26,26 @@ def validate(files: tuple[Path, ...], as_json: bool) -> int:
 
     FILES are configuration files or single providers' files (.yaml), or files of variables.  Every
     fault is one line: file:line: place in it: what is wrong, and what to do.  Ends with 2 if there is
-    one.
+    one.  What is sound and not acted on in this version is a warning.
     """
-    from faultmaven.cli.files import problems_of
+    from faultmaven.cli.files import problems_of, warnings_of
 
     problems = [problem for path in files for problem in problems_of(path)]
+    warnings = [warning for path in files for warning in warnings_of(path)]
     checked = [str(path) for path in files]
     if not files:
-        checked, problems = _check_all()
+        checked, problems, warnings = _check_all()
     if as_json:
         write_json(
             {
                 "ok": not problems,
                 "checked": checked,
                 "problems": [asdict(problem) for problem in problems],
+                "warnings": [asdict(warning) for warning in warnings],
             }
         )
+    for warning in warnings:
+        say(f"warning: {warning}")
     for problem in () if as_json else problems:
         write(str(problem))
     say(f"{len(problems)} problems in: {', '.join(checked)}" if problems
@@ -49,9 +53,10 @@ def validate(files: tuple[Path, ...], as_json: bool) -> int:
     return EXIT_USAGE if problems else EXIT_OK
 
 
-def _check_all() -> tuple[list[str], list[Problem]]:
-    """Check what a start would read; give the places looked at, and the faults."""
+def _check_all() -> tuple[list[str], list[Problem], list[Problem]]:
+    """Check what a start would read; give the places looked at, the faults, and the warnings."""
     from faultmaven.cli.files import files_of, unread_folder
+    from faultmaven.config.not_in_force import in_settings
     from faultmaven.config.settings import CONFIG_NAME, load_settings
     from faultmaven.config.typed import check_settings
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
@@ -61,7 +66,7 @@ def _check_all() -> tuple[list[str], list[Problem]]:
         settings = load_settings()
     except ConfigFileError as exc:
         found = found or list(exc.problems)
-        return sorted({problem.file for problem in found}), found
+        return sorted({problem.file for problem in found}), found, []
     if folder := unread_folder(settings):
         say(f"not checked: {folder}, which is not read: no {CONFIG_NAME} stands beside it")
     registry = ProviderRegistry(settings)
@@ -70,7 +75,7 @@ def _check_all() -> tuple[list[str], list[Problem]]:
     problems = [
         problem for name, one in status.items() for problem in _row_problems(registry, name, one)
     ]
-    return checked, found + problems + _choice_problems(registry)
+    return checked, found + problems + _choice_problems(registry), in_settings(settings)
 
 
 def _row_problems(

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from faultmaven.config.errors import ConfigFileError
+from faultmaven.config.not_in_force import in_settings
 from faultmaven.config.reload import INTERVAL_S, Watcher
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 
@@ -74,7 +75,7 @@ class Configuration:
         except (ConfigurationError, ConfigFileError) as exc:
             logger.warning("the configuration was not taken, the last good one stays: %s", exc)
             return str(exc)
-        for warning in options.fixed_differences(settings):
+        for warning in [*options.fixed_differences(settings), *in_settings(settings)]:
             logger.warning("%s", warning)
         if self.options.keys and not options.keys:
             logger.warning("no gateway key is left: whoever reaches this machine may come in")

@@ -354,6 +354,22 @@ def test_doctor_names_problem_and_fix(
     assert "canary" not in run.stdout
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["validate"], ["validate", "faultmaven.yaml"], ["doctor", "--offline"], ["serve", "--check"]],
+    ids=["validate", "validate a file", "doctor", "serve"],
+)
+def test_what_is_read_and_not_in_force_is_named(
+    command: list[str], faultmaven: FaultMaven, tmp_path: Path
+) -> None:
+    (tmp_path / "faultmaven.yaml").write_text("budgets: {all: {limit_usd: 5, window: day}}\n")
+    env = {"CHAT_PROVIDER": "local", "LOCAL_LLM_BASE_URL": "http://127.0.0.1:9/v1"}
+    run = faultmaven(*command, env=env)
+
+    assert run.returncode == 0, run.stderr
+    assert "budgets: is read but not in force in this version" in run.stdout + run.stderr
+
+
 def test_doctor_notes_what_is_not_used(faultmaven: FaultMaven) -> None:
     env = {"CHAT_PROVIDER": "echo", "GROQ_API_KEY": KEY, "HTTPS_PROXY": "http://proxy.example:1"}
 
