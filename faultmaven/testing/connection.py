@@ -17,8 +17,24 @@ if TYPE_CHECKING:
     from faultmaven.testing.journal import Journal
 
 READ_LIMIT_BYTES = 256 * 1024 * 1024
+STEPS_TO_CONNECT = 3
+"""How often the event loop turns from accepting a connection to its protocol's first call."""
 RESET_PAUSE_S = 0.02
 """Lets the peer read what came before a reset, as it would over a real network."""
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Close a server once the connections it has accepted are its protocols'.
+
+    A server that is closed between the two forgets the connection's socket, open as it is
+    (`Server._attach` fails in asyncio): its client waits, and the socket leaks.
+    """
+    loop = asyncio.get_running_loop()
+    for sock in server.sockets:
+        loop.remove_reader(sock.fileno())
+    for _ in range(STEPS_TO_CONNECT):
+        await asyncio.sleep(0)
+    server.close()
 
 
 class ClientGoneError(ConnectionError):

@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from faultmaven.testing.connection import Connection
+from faultmaven.testing.connection import Connection, stop_listening
 from faultmaven.testing.journal import Journal
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ async def _served(kind: str) -> AsyncIterator[BrokenPort]:
     try:
         yield BrokenPort(server.sockets[0].getsockname()[1], journal, ca_pem)
     finally:
-        server.close()
+        await stop_listening(server)
         for connection in list(connections):
             connection.abort()
             await connection.closed()

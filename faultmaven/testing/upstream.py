@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from faultmaven.testing import admin, http1
 from faultmaven.testing.answers import DEFAULT_MODEL, Reply, TokenUsage, ToolUse, make_answer
-from faultmaven.testing.connection import ClientGoneError, Connection
+from faultmaven.testing.connection import ClientGoneError, Connection, stop_listening
 from faultmaven.testing.dialects import DIALECTS, find_dialect
 from faultmaven.testing.exchange import Exchange, Stage
 from faultmaven.testing.faults import FAULTS, find_fault
@@ -129,9 +129,9 @@ class FakeUpstream:
         self._port = server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stop listening and end every connection."""
+        """Stop listening and end every connection, also one that was accepted just before."""
         for server in self._servers:
-            server.close()
+            await stop_listening(server)
         connections = list(self._connections)
         for connection in connections:
             connection.abort()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -146,6 +148,21 @@ async def test_reset_forgets(upstream, ask):
     assert upstream.requests == []
     assert (await ask()).status == 200
     assert (await ask("fm:flaky:1:status:503")).status == 503
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_stop_ends_a_connection_accepted_just_before(steps):
+    with socket.socket() as client:
+        client.setblocking(False)
+        async with FakeUpstream() as upstream:
+            with contextlib.suppress(BlockingIOError):
+                client.connect(("127.0.0.1", upstream.port))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+
+        client.settimeout(5)
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.to_thread(client.recv, 1) == b""
 
 
 async def test_stop_ends_held_requests():
