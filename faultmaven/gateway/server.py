@@ -181,6 +181,8 @@ class _Server(Server):
 
 # How often connections without a request are closed while the others are waited for.
 CLOSE_IDLE_EVERY_S: Final = 0.1
+# How often the event loop turns from accepting a connection to its protocol's first call.
+STEPS_TO_CONNECT: Final = 3
 
 
 class GatewayServer:
@@ -236,7 +238,7 @@ class GatewayServer:
         self._gateway.is_draining = True
         if ready_delay_s:
             await asyncio.sleep(ready_delay_s)
-        self._server.close()
+        await self._stop_listening()
         await self._wait_idle(drain_s)
         await self._end_streams()
         await self._front.shutdown(0.5)
@@ -244,6 +246,20 @@ class GatewayServer:
             self._ticker.cancel()
         self._gateway.show_numbers()
         await self._gateway.close()
+
+    async def _stop_listening(self) -> None:
+        """Accept nothing more, and close once what was accepted is the front's.
+
+        asyncio forgets the open socket of a connection that it accepted just before: its client would
+        wait for as long as the process lives.
+        """
+        assert self._server is not None
+        loop = asyncio.get_running_loop()
+        for sock in self._server.sockets:
+            loop.remove_reader(sock.fileno())
+        for _ in range(STEPS_TO_CONNECT):
+            await asyncio.sleep(0)
+        self._server.close()
 
     async def _wait_idle(self, drain_s: float) -> None:
         """Wait for the running requests, and close every connection that has none.
