@@ -7,9 +7,9 @@ is room.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from contextlib import suppress
-from math import floor
 from typing import TYPE_CHECKING, Final, Literal
 
 from faultmaven.infrastructure.llm.retry import SYSTEM_CLOCK
@@ -36,26 +36,25 @@ class Window:
         limit: as above; a new one holds from then on.
     """
 
-    __slots__ = ("_clock", "_newest", "_slice", "_slices", "_used", "limit")
+    __slots__ = ("_newest", "_now", "_slice", "_slices", "_used", "limit")
 
     def __init__(self, limit: int, clock: Clock = SYSTEM_CLOCK) -> None:
         self.limit = limit
-        self._clock = clock
+        self._now = time.monotonic if clock is SYSTEM_CLOCK else clock.monotonic
         self._slices = [0] * _SLICES
-        self._slice = self._newest = floor(clock.monotonic())
+        self._slice = self._newest = int(self._now())
         self._used = 0
 
     @property
     def remaining(self) -> int:
         """What may be taken now."""
-        self._advance(self._clock.monotonic())
+        self._advance()
         return max(0, self.limit - self._used)
 
     @property
     def reset_s(self) -> float:
         """Seconds until the whole limit may be taken again."""
-        now = self._clock.monotonic()
-        self._advance(now)
+        now = self._advance()
         return max(0.0, self._newest + _SLICES - now) if self._used else 0.0
 
     def wait_s(self, amount: int) -> float:
@@ -63,8 +62,7 @@ class Window:
 
         What is more than the limit waits until nothing else has been taken.
         """
-        now = self._clock.monotonic()
-        self._advance(now)
+        now = self._advance()
         missing = self._used + min(amount, self.limit) - self.limit
         if missing <= 0:
             return 0.0
@@ -76,7 +74,7 @@ class Window:
 
     def take(self, amount: int) -> int:
         """Take an amount, without asking; give the instant that `settle` wants to know."""
-        self._advance(self._clock.monotonic())
+        self._advance()
         self._add(self._slice, amount)
         return self._slice
 
@@ -85,7 +83,7 @@ class Window:
 
         What was too much goes back to where it was taken; what was too little is taken now.
         """
-        self._advance(self._clock.monotonic())
+        self._advance()
         if real > taken:
             self._add(self._slice, real - taken)
         elif self._slice - taken_at < _SLICES:
@@ -102,19 +100,24 @@ class Window:
             self._used += amount
             self._newest = number
 
-    def _advance(self, now: float) -> None:
-        """Forget the slices that are older than the window."""
-        number = floor(now)
+    def _advance(self) -> float:
+        """Forget the slices that are older than the window; give the present instant."""
+        now = self._now()
+        number = int(now)
+        if number > self._slice:
+            self._forget(number)
+        return now
+
+    def _forget(self, number: int) -> None:
+        """Make a slice the present one."""
         steps = number - self._slice
-        if steps <= 0:
-            return
         self._slice = number
         if not self._used:
             return
-        slices = self._slices
         if steps >= _SLICES:
             self._slices, self._used = [0] * _SLICES, 0
             return
+        slices = self._slices
         for passed in range(number - steps + 1, number + 1):
             place = passed % _SLICES
             self._used -= slices[place]
