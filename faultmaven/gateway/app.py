@@ -256,12 +256,13 @@ class Gateway:
             LLMError: nobody serves it, or not for this caller.
         """
         plan = self._plans.get(name)
+        is_bound = caller.models is not None or caller.providers is not None
         if plan is None:
-            plan = self.names.resolve(name)
+            plan = self.names.resolve(name, caller.may_use if is_bound else None)
             if len(self._plans) >= _PLANS_KEPT:
                 self._plans.clear()
             self._plans[name] = plan
-        if caller.models is None and caller.providers is None:
+        if not is_bound:
             return plan
         return self.names.permitted(plan, name, caller.may_use)
 

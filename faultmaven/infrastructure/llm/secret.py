@@ -131,8 +131,15 @@ def redact(text: str) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """Escape, as JSON does, what would end a line, move a cursor or turn the direction of writing."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
 class RedactingFilter(logging.Filter):
-    """Redacts a record in place: message, arguments, extra fields, traceback and stack."""
+    """Redacts a record in place, and keeps its message to one line: message, arguments, extra fields, traceback and stack."""
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
@@ -182,7 +189,7 @@ _FORMATTER: Final = logging.Formatter()
 
 def _redact_record(record: logging.LogRecord) -> None:
     message = _message_of(record)
-    redacted = redact(message)
+    redacted = one_line(redact(message))
     if redacted != message or not record.args:
         record.msg, record.args = redacted, ()
     if record.exc_info and record.exc_info[0] is not None:

@@ -208,3 +208,21 @@ def test_records_without_a_logger_can_be_made():
     record = logging.makeLogRecord({"msg": f"x {CANARY}"})
 
     assert record.getMessage() == f"x {CANARY}"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nfaked line", "a\\nfaked line"),
+        ("\x1b[2J", "\\u001b[2J"),
+        ("\u2028\u202e", "\\u2028\\u202e"),
+        ("\U000e0001", "\\udb40\\udc01"),
+        ("Grüße, 日本語 \U0001f600", "Grüße, 日本語 \U0001f600"),
+    ],
+)
+def test_a_log_message_is_one_line(text, shown, caplog):
+    install_log_redaction()
+    with caplog.at_level(logging.INFO):
+        logging.getLogger("faultmaven.x").info("said %s", text)
+
+    assert caplog.messages[-1] == f"said {shown}"

@@ -72,8 +72,14 @@ class NameTable:
     open_ended: frozenset[str] = frozenset()
     catalog: Catalog | None = None
 
-    def resolve(self, name: str) -> Plan:
+    def resolve(
+        self, name: str, may_use: Callable[[str, str, str | None], bool] | None = None
+    ) -> Plan:
         """Give the plan for a name.
+
+        Args:
+            name: as a client writes it.
+            may_use: which names an error may suggest, None for all; the plan is not bound by it.
 
         Raises:
             ModelNotFoundError: nobody serves it; the message has the nearest names.
@@ -83,7 +89,7 @@ class NameTable:
             raise ModelNotFoundError(msg, code="model_not_found", status=400)
         found = self._stated(name) or self._found(name)
         if found is None:
-            raise self.unknown(name)
+            raise self.unknown(name, may_use)
         targets, rule, further = found
         return Plan(self._with_fallbacks(name, targets, further), rule)
 
