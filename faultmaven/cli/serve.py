@@ -47,11 +47,13 @@ def serve(  # click passes the options by name
     Gateway keys come from FAULTMAVEN_GATEWAY_KEYS (or FAULTMAVEN_GATEWAY_KEYS_FILE); without one the
     gateway listens on this machine only.
     """
+    from faultmaven.cli.serve_logs import start_serve_logs
     from faultmaven.config.not_in_force import in_settings
     from faultmaven.gateway.options import GatewayOptions
     from faultmaven.gateway.run import check_set_up, make_registry, run
 
     registry = make_registry(config)
+    start_serve_logs(registry.settings)
     for warning in in_settings(registry.settings):
         logger.warning("%s", warning)
     options = GatewayOptions.of(

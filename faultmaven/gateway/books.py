@@ -49,7 +49,7 @@ class Books:
     """
 
     def __init__(self, settings: Settings, meter: Meter, id_prefix: str) -> None:
-        self.ledger = _find_ledger(settings)
+        self.ledger = find_ledger(settings)
         self.keeps_content = self.ledger is not None and self.ledger.retention.content
         self._meter = meter
         self._id_prefix = id_prefix
@@ -199,7 +199,12 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _find_ledger(settings: Settings) -> Ledger | None:
+def find_ledger(settings: Settings) -> Ledger | None:
+    """Make the ledger that the settings ask for; None for none.
+
+    Raises:
+        ConfigurationError: it cannot be.
+    """
     section = settings.file.section("retention") if settings.file else {}
     url = settings.faultmaven_database_url
     if not section and url is None:

@@ -64,6 +64,8 @@ class ModelCall:
         try:
             gateway.admission.check_room()
             raw = await read_body(request, ticket.allowance.max_body_bytes)
+            if gateway.books.keeps_content:
+                record.request = raw
             key = request.headers.get(HEADER)
             if key is None:
                 return await self._answer(visit, raw, record, ticket)
@@ -151,6 +153,8 @@ class ModelCall:
 
         provider, whole = await first_good(self._gateway, plan, deadline, record, ask_one, ticket)
         account(provider, whole, record, self._front, ask)
+        if record.request:
+            record.answer = whole.body
         fields = _fields(record, whole.route, self._id_header) + ticket.fields()
         return Answer(200, whole.body, fields=fields)
 
@@ -178,7 +182,7 @@ class ModelCall:
         record.note_first()
         answer = Answer(200, b"")
         fields = _fields(record, opened.route, self._id_header) + ticket.fields()
-        writer = StreamedAnswer(visit.request, answer, fields)
+        writer = _make_writer(visit, answer, fields, record)
         task = asyncio.current_task()
         assert task is not None
         self._gateway.streams.add(task)
@@ -260,6 +264,14 @@ async def _pump(opened: Opened, writer: StreamedAnswer) -> None:
         if writer.is_paused:
             await writer.drain()
         data = await opened.next()
+
+
+def _make_writer(visit: Visit, answer: Answer, fields: str, record: Record) -> StreamedAnswer:
+    if not record.request:
+        return StreamedAnswer(visit.request, answer, fields)
+    from faultmaven.gateway.copied import CopiedAnswer
+
+    return CopiedAnswer(record, visit.request, answer, fields)
 
 
 def _relays(front: FrontEnd, provider: HTTPProvider, ask: Ask) -> bool:

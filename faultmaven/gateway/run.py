@@ -13,6 +13,7 @@ from faultmaven.config.reload import INTERVAL_S, Watcher
 from faultmaven.config.settings import load_settings
 from faultmaven.gateway.app import Gateway
 from faultmaven.gateway.banner import Greeter
+from faultmaven.gateway.books import find_ledger
 from faultmaven.gateway.meter import Board
 from faultmaven.gateway.reloads import Configuration
 from faultmaven.gateway.server import Hangup, bind, serve
@@ -36,9 +37,10 @@ def make_registry(config: str | None) -> ProviderRegistry:
     Raises:
         ConfigurationError: the configuration cannot be used.
     """
-    if config is None:
-        return get_registry()
-    return ProviderRegistry(load_settings(faultmaven_config=config))
+    registry = get_registry() if config is None else None
+    registry = registry or ProviderRegistry(load_settings(faultmaven_config=config))
+    find_ledger(registry.settings)  # each worker makes its own, and is not where to complain
+    return registry
 
 
 def check_set_up(registry: ProviderRegistry) -> list[str]:

@@ -258,9 +258,10 @@ def path_of_url(url: str) -> Path:
     """
     try:
         parts = urlsplit(url)
-        scheme, host, path = parts.scheme, parts.netloc, unquote(parts.path)
+        scheme, path = parts.scheme, unquote(parts.path)
+        names_more = bool(parts.netloc or parts.query)
     except ValueError:
-        scheme, host, path = "", "", ""
+        scheme, path, names_more = "", "", False
     if scheme != "sqlite":
         kind = f"{scheme}://" if scheme.isalnum() else "this"
         msg = (
@@ -268,7 +269,7 @@ def path_of_url(url: str) -> Path:
             "write sqlite:////absolute/path.db or sqlite:///relative.db."
         )
         raise ConfigurationError(msg, code="unsupported_database")
-    if host or len(path) < 2 or path.endswith("/") or "\0" in path or parts.query:
+    if names_more or len(path) < 2 or path.endswith("/") or "\0" in path:
         msg = (
             "FAULTMAVEN_DATABASE_URL names no file; "
             "write sqlite:////absolute/path.db or sqlite:///relative.db."
