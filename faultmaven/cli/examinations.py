@@ -111,7 +111,7 @@ def rows(registry: ProviderRegistry) -> Iterator[Finding]:
     for name, one in status.items():
         if one["problem"]:
             yield Finding("problem", name, one["problem"], f"Mend the row ({one['source']}).")
-    count = sum(one["configured"] for one in status.values())
+    count = len(registry.get_available_providers())
     yield Finding("ok", "providers", f"{len(status)} rows, {count} configured")
 
 

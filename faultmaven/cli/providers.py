@@ -29,11 +29,12 @@ providers.add_command(check_provider)
 
 
 @providers.command("list")
-@click.option("--configured", is_flag=True, help="Leave out those that lack something.")
+@click.option("--configured", is_flag=True, help="Leave out those that cannot be asked now.")
 @_JSON
 def list_providers(configured: bool = False, as_json: bool = False) -> int:
     """List every provider, and which variables it still needs.
 
+    A server of one's own lacks nothing, but is not set up where no setting and no variable names it.
     The last column numbers the chain that answers: CHAT_PROVIDER, then FALLBACK_PROVIDERS.
     """
     from faultmaven.infrastructure.llm.errors import ConfigurationError
@@ -45,8 +46,9 @@ def list_providers(configured: bool = False, as_json: bool = False) -> int:
         say(error.message)
         chain = []
     status = registry.get_provider_status()
+    available = set(registry.get_available_providers())
     if configured:
-        status = {name: one for name, one in status.items() if one["configured"]}
+        status = {name: one for name, one in status.items() if name in available}
     if as_json:
         write_json(
             [
@@ -60,7 +62,7 @@ def list_providers(configured: bool = False, as_json: bool = False) -> int:
         [
             (
                 name,
-                _state(one),
+                _state(one, is_set_up=name in available),
                 one["model"],
                 one["base_url"],
                 one["problem"] or " and ".join(one["missing"]) or one["status_reason"],
@@ -68,17 +70,19 @@ def list_providers(configured: bool = False, as_json: bool = False) -> int:
             )
             for name, one in status.items()
         ],
-        title=f"{len(status)} providers, {sum(s['configured'] for s in status.values())} configured",
+        title=f"{len(status)} providers, {len(available)} configured",
     )
     return EXIT_OK
 
 
-def _state(status: dict[str, Any]) -> str:
+def _state(status: dict[str, Any], *, is_set_up: bool) -> str:
     if status["problem"]:
         return "invalid"
     if status["status"] != "active":
         return str(status["status"])
-    return "configured" if status["configured"] else "unconfigured"
+    if status["configured"]:
+        return "configured" if is_set_up else "not set up"
+    return "unconfigured"
 
 
 @providers.command("show")
@@ -97,7 +101,8 @@ def show_provider(name: str, as_json: bool) -> int:
         described = [asdict(variable) for variable in variables]
         write_json({"name": resolved, **status, "variables": described, "row": row})
         return EXIT_OK
-    facts = {"state": _state(status), "stated in": status["source"]}
+    is_set_up = resolved in registry.get_available_providers()
+    facts = {"state": _state(status, is_set_up=is_set_up), "stated in": status["source"]}
     facts |= {"needs": " and ".join(status["missing"]), "address": status["base_url"]}
     facts |= {key: value for key, value in sorted(row.items()) if value not in (None, "", [], {})}
     write_table(

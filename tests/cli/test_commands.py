@@ -108,6 +108,14 @@ def test_providers_list_gives_json(faultmaven: FaultMaven) -> None:
     names = {row["name"]: row for row in json.loads(run.stdout)}
     assert names["echo"]["configured"] is True
     assert "openai" not in names
+    assert "lm_studio" not in names
+
+
+def test_providers_list_tells_servers_that_nobody_set_up(faultmaven: FaultMaven) -> None:
+    run = faultmaven("providers", "list", env={"VLLM_API_BASE": "http://127.0.0.1:8000/v1"})
+
+    state = {line.split("\t")[0]: line.split("\t")[1] for line in run.stdout.splitlines()}
+    assert (state["vllm"], state["lm_studio"]) == ("configured", "not set up")
 
 
 def test_providers_show_never_shows_a_key(faultmaven: FaultMaven) -> None:

