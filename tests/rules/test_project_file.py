@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 # Below this, requests can be smuggled past the gateway.
 AIOHTTP_FLOOR = Version("3.14.4")
+# Where a package's module is not called as the package.
+MODULES = {
+    "botocore": "botocore.session",
+    "google-auth": "google.auth",
+    "requests": "google.auth",  # imports it on Google's machines
+    "toktok-rs": "toktok",
+}
 LOCKS = ["requirements.lock", "requirements-engine.lock"]
 
 
@@ -73,6 +80,26 @@ def test_lock_holds_every_dependency(root: Path, project: dict[str, Any]) -> Non
     ]
 
     assert [each for each in wanted if Requirement(each).name not in locked] == []
+
+
+def test_every_extra_is_imported_somewhere(root: Path, project: dict[str, Any]) -> None:
+    sources = (root / "faultmaven").rglob("*.py")
+    imported = {
+        found
+        for source in sources
+        for found in re.findall(
+            r"""(?:^\s*(?:import|from) |\b(?:import_module|_part)\(")([\w.]+)""",
+            source.read_text(encoding="utf-8"),
+            flags=re.MULTILINE,
+        )
+    }
+    extras = project["project"]["optional-dependencies"]
+    wanted = {Requirement(each).name for name in extras.keys() - {"all"} for each in extras[name]}
+
+    unused = {
+        name for name in wanted if not imported & {MODULES.get(name, name), name.replace("-", "_")}
+    }
+    assert unused == set()
 
 
 def test_every_developer_dependency_has_its_reason(root: Path) -> None:
