@@ -39,7 +39,7 @@ class Subject(NamedTuple):
 SUBJECTS: Final = {
     FLOOR: Subject(relay, CHAT),
     "OpenAI to OpenAI": Subject(gateway, CHAT),
-    "the same, ledger on": Subject(gateway_with_ledger, CHAT),
+    "OpenAI to OpenAI with a ledger": Subject(gateway_with_ledger, CHAT),
     "Anthropic to Anthropic": Subject(gateway, MESSAGES),
     "OpenAI to Anthropic": Subject(gateway, CHAT._replace(model="anthropic/mock")),
     "Anthropic to OpenAI": Subject(gateway, MESSAGES._replace(model="openai/mock")),
