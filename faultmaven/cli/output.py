@@ -53,14 +53,14 @@ def write(text: str = "", *, end: str = "\n", dim: bool = False) -> None:
 
 def write_json(value: Any) -> None:
     """Print one JSON document, secrets removed from its texts."""
-    clean = _without_secrets(value)
-    sys.stdout.write(json.dumps(clean, ensure_ascii=False, indent=2, default=str) + "\n")
-    sys.stdout.flush()
+    write_answer_json(_without_secrets(value))
 
 
 def write_answer_json(value: Any) -> None:
-    """Print an answer as one JSON document, as it is."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    """Print an answer as one JSON document; what could steer a terminal is escaped, as JSON does."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    escaped = _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    sys.stdout.write(f"{escaped}\n")
     sys.stdout.flush()
 
 

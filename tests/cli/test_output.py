@@ -40,6 +40,16 @@ def test_table_in_a_pipe_is_one_line_a_row(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "a b\tc d\n\tyes\n"
 
 
+def test_json_steers_no_terminal_and_means_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "\x1b[31m \x9b31m \u202eabc\u2028 ü 🦊\n"
+    write_json({"said": text})
+    out = capsys.readouterr().out
+
+    assert json.loads(out) == {"said": text}
+    assert not set("\x1b\x9b\u202e\u2028") & set(out)
+    assert "ü 🦊" in out
+
+
 def test_json_holds_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     remember_secret("canary-of-the-output")
 

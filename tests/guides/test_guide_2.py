@@ -40,6 +40,7 @@ from faultmaven.infrastructure.llm.providers import (
 from faultmaven.infrastructure.llm.retry import FakeClock
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest
 from faultmaven.testing import FakeUpstream
+from faultmaven.testing.answers import Reply
 from faultmaven.testing.listeners import broken_port
 
 if TYPE_CHECKING:
@@ -470,14 +471,36 @@ def test_empty_content_is_an_error(content: str | None) -> None:
         HandmadeProvider()._validate_response_content(content)
 
 
-async def test_empty_answer_lets_the_next_provider_try(
-    upstream: FakeUpstream, project: Path
-) -> None:
+async def test_empty_answer_lets_the_next_provider_try(upstream: FakeUpstream) -> None:
     PROVIDER_SCHEMA["first"] = row(upstream, default_model="fm:null-content", max_retries=0)
-    PROVIDER_SCHEMA["second"] = row(upstream)
+    PROVIDER_SCHEMA["second"] = row(upstream, default_model="the-second")
     settings = load_settings(chat_provider="first", fallback_providers=("second",))
     async with ProviderRegistry(settings) as registry:
         assert (await registry.route_request("Hello")).provider == "second"
+        streamed = [chunk async for chunk in registry.stream_route("Hello")]
+
+    assert "".join(chunk.text for chunk in streamed)
+    assert streamed[-1].model == "the-second"
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
+async def test_answer_of_white_space_lets_the_next_provider_try(
+    upstream: FakeUpstream, *, streamed: bool
+) -> None:
+    PROVIDER_SCHEMA["first"] = row(upstream, max_retries=0)
+    PROVIDER_SCHEMA["second"] = row(upstream, default_model="the-second")
+    settings = load_settings(chat_provider="first", fallback_providers=("second",))
+    upstream.script([Reply(chunks=[" ", "\n"]), "ok"])
+    async with ProviderRegistry(settings) as registry:
+        if streamed:
+            chunks = [chunk async for chunk in registry.stream_route("Hello")]
+            text, model = "".join(chunk.text for chunk in chunks), chunks[-1].model
+        else:
+            response = await registry.route_request("Hello")
+            text, model = response.content, response.model
+
+    assert text.strip()
+    assert model == "the-second"
 
 
 def test_models_of_a_config_are_its_own() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from faultmaven.infrastructure.llm.errors import ResponseFormatError, StreamInterruptedError
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.http import StreamReply
     from faultmaven.infrastructure.llm.types import LLMChunk
     from faultmaven.infrastructure.llm.wire.stream import ChunkReader
+
+
+# Pieces of white space that are held back before they pass for an answer.
+_MOST_HELD: Final = 64
 
 
 class OpenedStream:
@@ -44,11 +48,12 @@ class OpenedStream:
         Raises:
             LLMError: the stream failed, or ended, before it; it may be tried again.
         """
-        while not self._first:
-            self._first = await self._next_batch()
-            if not self._first and self._ended:
-                break
-        if any(map(_has_content, self._first)):
+        while not self._ended and len(self._first) < _MOST_HELD:
+            batch = await self._next_batch()
+            self._first += batch
+            if any(map(_has_content, batch)):
+                return
+        if len(self._first) >= _MOST_HELD:
             return
         if self._reader is not None and self._reader.error is not None:
             error = self._reader.error
@@ -107,7 +112,7 @@ class OpenedStream:
 
 
 def _has_content(chunk: LLMChunk) -> bool:
-    said = chunk.text or chunk.reasoning or chunk.tool_calls or chunk.refusal
+    said = chunk.text.strip() or chunk.reasoning or chunk.tool_calls or chunk.refusal
     return bool(said or chunk.media)
 
 

@@ -18,10 +18,12 @@ from faultmaven.infrastructure.llm.errors import (
 )
 from faultmaven.infrastructure.llm.providers.openai_provider import OpenAIProvider
 from faultmaven.infrastructure.llm.retry import FakeClock
+from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.testing import FakeUpstream
 from faultmaven.testing.listeners import broken_port
 
 KEY = "sk-canary-0123456789abcdef"
+LOOKUP = {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object"}}}
 ROW = {
     "api_key_var": "ACME_API_KEY",
     "model_var": "ACME_MODEL",
@@ -229,22 +231,27 @@ async def test_timeout_says_once_what_to_raise(upstream, settings, advice):
     "fault",
     ["tool-args-object", "tool-args-empty", "tool-no-id", "tool-no-index", "tool-interleaved"],
 )
-async def test_odd_tool_calls_are_read(acme, fault):
-    tool = {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object"}}}
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
+async def test_odd_tool_calls_are_read(acme, fault, streamed):
+    prompt, model = "Call the tool lookup", f"fm:{fault}"
+    if streamed:
+        response = assemble([c async for c in acme.stream(prompt, model=model, tools=[LOOKUP])])
+    else:
+        response = await acme.generate(prompt, model=model, tools=[LOOKUP])
 
-    response = await acme.generate("Call the tool lookup", model=f"fm:{fault}", tools=[tool])
-
+    assert response.finish_reason == "tool_calls"
     assert response.tool_calls
     assert all(call.id and call.name for call in response.tool_calls)
     assert all(isinstance(call.arguments, dict) for call in response.tool_calls)
 
 
-async def test_broken_tool_arguments_are_given_verbatim(acme):
-    tool = {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object"}}}
-
-    response = await acme.generate(
-        "Call the tool lookup", model="fm:tool-args-invalid", tools=[tool]
-    )
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
+async def test_broken_tool_arguments_are_given_verbatim(acme, streamed):
+    prompt, model = "Call the tool lookup", "fm:tool-args-invalid"
+    if streamed:
+        response = assemble([c async for c in acme.stream(prompt, model=model, tools=[LOOKUP])])
+    else:
+        response = await acme.generate(prompt, model=model, tools=[LOOKUP])
 
     assert response.tool_calls[0].arguments is None
     assert response.tool_calls[0].arguments_raw
