@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from faultmaven.cli.env_example import env_example  # noqa: E402 - the path comes first
 from faultmaven.cli.reference import cli_reference  # noqa: E402
+from faultmaven.config import not_in_force  # noqa: E402
 from faultmaven.config.fields import FIELDS, Field  # noqa: E402
 from faultmaven.config.schemas import CONFIG_FILE, PROVIDER, load_schema  # noqa: E402
 from faultmaven.infrastructure.llm.providers.row import complete_row  # noqa: E402
@@ -65,7 +66,9 @@ def render_configuration() -> str:
         "| Variable | Default | Meaning |",
         "|---|---|---|",
     ]
-    lines += [f"| `{f.name}` | {_default(f)} | {_cell(f.description)} |" for f in FIELDS]
+    lines += [
+        f"| `{f.name}` | {_default(f)} | {_cell(f.description)}{_idle(f.name)} |" for f in FIELDS
+    ]
     lines += [
         "",
         "## A provider's row",
@@ -77,8 +80,19 @@ def render_configuration() -> str:
     lines += [_field_line(name, spec, schema) for name, spec in schema["properties"].items()]
     lines += ["", "## Sections of faultmaven.yaml", "", "| Section | Meaning |", "|---|---|"]
     sections = load_schema(CONFIG_FILE)["properties"]
-    lines += [f"| `{name}` | {_cell(spec['description'])} |" for name, spec in sections.items()]
+    lines += [
+        f"| `{name}` | {_cell(spec['description'])}{_idle(name)} |"
+        for name, spec in sections.items()
+    ]
+    parts = ", ".join(f"`{place}`" for place in not_in_force.SECTIONS if "." in place)
+    lines += ["", f"Not in force in this version are also the parts {parts}.",
+              "`faultmaven validate`, `doctor` and `serve` name what a file says of them."]  # fmt: skip
     return "\n".join([*lines, ""])
+
+
+def _idle(name: str) -> str:
+    idle = name in (*not_in_force.SECTIONS, *not_in_force.VARIABLES)
+    return " **Not in force in this version.**" if idle else ""
 
 
 def render_providers() -> str:
