@@ -24,6 +24,7 @@ _COMMANDS = {
     "discover": ("discover", "Look for model servers on this machine."),
     "doctor": ("doctor", "Find what is wrong with the set-up, and how to mend it."),
     "env": ("env", "Write .env.example, or check .env."),
+    "ledger": ("ledger", "Show what calls have cost and how long they took."),
     "llm": ("llm", "Check keys and providers."),
     "models": ("models", "List the models of a provider."),
     "pricing": ("pricing", "Show what models cost."),

@@ -234,7 +234,8 @@ FIELDS: Final = (
         "text",
         None,
         "Gateway",
-        "Postgres for the ledger and virtual keys; not set, SQLite.",
+        "The ledger's file, sqlite:////absolute/path.db or sqlite:///relative.db; not set, one in the "
+        "state folder where `retention` asks for a ledger, else none.",
         secret=True,
     ),
     Field(
