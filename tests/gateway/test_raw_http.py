@@ -134,3 +134,116 @@ async def test_a_body_may_come_in_chunks(client):
     answer = await exchange(client.port, request + b"Transfer-Encoding: chunked\r\n\r\n" + chunked)
 
     assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /v1/chat/completions HTTP/1.1\r\n\r\n",
+        b"GET /v1/models HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET /v1/models HTTP/1.1\nHost: x\n\n",
+        b"GET /v1/models HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"get /v1/models HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+    ids=["no host", "two hosts", "line feeds", "version", "method", "TLS", "HTTP/2"],
+)  # fmt: skip
+async def test_what_is_no_request_reaches_nothing(client, upstream, head):
+    answer = await exchange(client.port, head + b"\r\n\r\n", half_close=False)
+
+    statuses = [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]]
+    assert statuses
+    assert set(statuses) <= {b"400", b"401", b"405"}
+    assert statuses[-1] == b"400" or b"connection: close" in answer
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "FOO", "PATCH", "PUT"])
+async def test_methods_that_are_not_served_are_405_and_echo_nothing(client, method):
+    target = "x:1" if method == "CONNECT" else "/v1/models"
+    answer = await exchange(
+        client.port,
+        f"{method} {target} HTTP/1.1\r\nHost: x\r\nX-Echo: sk-canary-echo\r\n"
+        "Connection: close\r\n\r\n".encode(),
+    )
+
+    assert answer.split(b" ")[1] in (b"400", b"404", b"405")
+    assert b"sk-canary-echo" not in answer
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "h2c"])
+async def test_nobody_is_upgraded(client, protocol):
+    request = post(BODY, b"Upgrade: " + protocol.encode(), b"Connection: Upgrade, close")
+
+    answer = await exchange(client.port, request)
+
+    assert answer.split(b" ")[1] in (b"200", b"405", b"426")
+    assert b" 101 " not in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_an_expectation_that_nobody_knows_changes_nothing(client):
+    answer = await exchange(client.port, post(BODY, b"Expect: magic", b"Connection: close"))
+
+    assert answer.split(b" ")[1] in (b"200", b"417")
+
+
+async def test_head_has_the_fields_of_get_and_no_body(client):
+    for path in ("/", "/health", "/health/live", "/health/ready"):
+        answer = await exchange(
+            client.port, f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        )
+
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b" 200 " in head
+        assert b"content-length: " in head
+        assert body == b""
+
+
+async def test_pipelined_questions_get_each_their_own_answer(client):
+    asked = [
+        json.dumps({"model": f"openai/m{n}", "messages": MESSAGES, "stream": n % 2 == 0}).encode()
+        for n in range(12)
+    ]
+    requests = [post(body) for body in asked[:-1]] + [post(asked[-1], b"Connection: close")]
+
+    answer = await exchange(client.port, b"".join(requests))
+
+    parts = answer.split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert len(parts) == len(asked)
+    for number, part in enumerate(parts):
+        assert b"x-faultmaven-model: m%d\r\n" % number in part
+        assert b'"model":"m%d"' % number in part
+
+
+async def test_a_flood_of_pipelined_requests_is_answered_in_order(client):
+    request = b"GET /nowhere/%d HTTP/1.1\r\nHost: x\r\n"
+    many = [request % n + b"\r\n" for n in range(500)]
+    many.append(request % 500 + b"Connection: close\r\n\r\n")
+
+    answer = await exchange(client.port, b"".join(many))
+
+    assert answer.count(b"HTTP/1.1 404 ") == 501
+
+
+async def test_an_error_of_ours_is_told_without_its_traceback(client, caplog):
+    async def fail(visit):
+        message = "sk-canary-inner-0123456789"
+        raise RuntimeError(message)
+
+    client.gateway.routes()["/health/live"].pages["GET"] = fail
+
+    answer = await exchange(
+        client.port, b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" + post(BODY)
+    )
+
+    error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert error["code"] == "internal_error"
+    assert b"canary" not in answer
+    assert b"Traceback" not in answer
+    assert "RuntimeError" in caplog.text
+    assert "sk-canary-inner" not in caplog.text
+    async with client.chat() as reply:
+        assert reply.status == 200

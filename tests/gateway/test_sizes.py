@@ -1,0 +1,164 @@
+"""Much of everything: bodies, events, headers and nesting that would take memory, or hold the loop up."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import resource
+import time
+
+import pytest
+
+from faultmaven.gateway.body import parse_object
+from faultmaven.gateway.faults import Fault
+from tests.gateway.conftest import KEY, MESSAGES
+from tests.gateway.lanes import LANES
+from tests.gateway.test_raw_http import AUTH
+
+every_lane = pytest.mark.parametrize("lane", LANES.values(), ids=LANES)
+MEGABYTE = 1024 * 1024
+
+# A megabyte of what takes more than linear time where nobody looked.
+ADVERSARIES = {
+    "open brackets": b"[" * MEGABYTE,
+    "open objects": b'{"a":' * (MEGABYTE // 5),
+    "quotes": b'"' * MEGABYTE,
+    "escapes": b'{"a":"' + b"\\u0022" * (MEGABYTE // 6) + b'"}',
+    "backslashes": b'{"a":"' + b"\\\\" * (MEGABYTE // 2) + b'"}',
+    "digits": b'{"a":' + b"9" * MEGABYTE + b"}",
+    "exponent": b'{"a":1e' + b"9" * MEGABYTE + b"}",
+    "same keys": b"{" + b'"a":1,' * (MEGABYTE // 6) + b'"b":1}',
+    "keys": b"{" + b",".join(b'"%d":1' % n for n in range(MEGABYTE // 12)) + b"}",
+    "spaces": b" " * MEGABYTE,
+    "surrogates": b'{"a":"' + b"\\ud800" * (MEGABYTE // 6) + b'"}',
+    "wide": b'{"a":[' + b"[]," * (MEGABYTE // 3) + b"[]]}",
+}
+
+
+@pytest.mark.parametrize("raw", ADVERSARIES.values(), ids=ADVERSARIES)
+def test_a_megabyte_of_malice_is_read_in_no_time(raw):
+    began = time.process_time()
+    told = fault_of_reading(raw)
+
+    assert told is None or (told.status == 400 and len(str(told)) < 500)
+    assert time.process_time() - began < 0.5
+
+
+def fault_of_reading(raw: bytes) -> Fault | None:
+    try:
+        parse_object(raw)
+    except Fault as fault:
+        return fault
+    return None
+
+
+async def test_deep_nesting_is_refused_at_once(client, upstream, caplog):
+    for body in (b"[" * 100_000, b'{"a":' * 100_000, b'{"messages":' + b"[" * 100_000):
+        began = time.process_time()
+        async with client.post("/v1/chat/completions", body) as reply:
+            assert reply.status == 400
+        assert time.process_time() - began < 0.5
+
+    assert "RecursionError" not in caplog.text
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"Content-Length: 2000000\r\n", b"413"),
+        (b"Transfer-Encoding: chunked\r\n", b"413"),
+        (b"Content-Encoding: gzip\r\nContent-Length: 20\r\n", b"415"),
+        (b"Content-Encoding: br\r\nContent-Length: 20\r\n", b"415"),
+    ],
+    ids=["length", "chunks", "gzip", "brotli"],
+)
+async def test_too_much_is_refused_before_it_is_read(start, upstream, head, status):
+    async with start("gateway: {max_body_bytes: 100000}") as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\n" + AUTH + head + b"\r\n")
+        if b"chunked" in head:
+            for _ in range(4):
+                writer.write(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
+        answer = await asyncio.wait_for(reader.read(4096), 5)
+        writer.close()
+
+    assert answer.split(b" ")[1] == status
+    assert b"connection: close" in answer
+    assert not upstream.requests
+
+
+@every_lane
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize(
+    ("spec", "most_mb"),
+    [
+        ("gzip-bomb:256", 64),
+        (
+            "huge-body:32",
+            64 + 4 * 32,
+        ),  # the provider is in this process, too, and keeps its answer
+        ("status-huge:500:16", 64 + 4 * 16),
+    ],
+)
+async def test_much_from_a_provider_is_not_kept(start, lane, stream, spec, most_mb):
+    async with start() as client:
+        async with client.post(lane.path, lane.body("ok")) as reply:
+            await reply.read()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+        async with client.post(lane.path, lane.body(spec, stream=stream)) as reply:
+            assert reply.status == 502
+            assert len(await reply.read()) < 4096
+
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < most_mb * 1024
+
+
+@every_lane
+@pytest.mark.parametrize(
+    "spec", ["gzip-members:20000", "comment-flood:100000", "many-headers:1000"]
+)
+async def test_many_small_things_take_little_time(start, lane, spec):
+    async with start() as client:
+        began = time.process_time()
+        async with client.post(lane.path, lane.body(spec, stream=True)) as reply:
+            await reply.read()
+
+    assert time.process_time() - began < 3
+
+
+@every_lane
+@pytest.mark.parametrize("spec", ["giant-line:4", "endless-line:64"])
+async def test_an_event_that_is_too_long_ends_the_stream(start, upstream, lane, spec):
+    async with start() as client:
+        async with client.post(lane.path, lane.body(spec, stream=True)) as reply:
+            body = await reply.text()
+        await upstream.wait_for_finished(1)
+
+    assert reply.status == 502 or lane.broken_by(body) is not None
+    assert len(body) < 64 * 1024
+    assert upstream.last_request.bytes_sent < 16 * MEGABYTE
+
+
+async def test_others_are_answered_while_one_sends_much(client):
+    large = {"model": "openai/f", "messages": [{"role": "user", "content": "x" * 8_000_000}]}
+    body = json.dumps(large).encode()
+
+    async def one() -> int:
+        async with client.session.post(
+            client.url + "/v1/chat/completions",
+            data=io.BytesIO(body),
+            headers={"Authorization": f"Bearer {KEY}"},
+        ) as reply:
+            await reply.read()
+            return reply.status
+
+    sending = [asyncio.ensure_future(one()) for _ in range(3)]
+    async with client.post(
+        "/v1/chat/completions", {"model": "openai/f", "messages": MESSAGES}
+    ) as reply:
+        assert reply.status == 200
+
+    assert await asyncio.gather(*sending) == [200] * 3
