@@ -142,7 +142,9 @@ def _items(answer: Answer) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     if answer.reasoning:
         summary = [{"type": "summary_text", "text": answer.reasoning}]
-        items.append({"id": f"rs_{answer.answer_id}", "type": "reasoning", "summary": summary})
+        item = {"id": f"rs_{answer.answer_id}", "type": "reasoning", "summary": summary}
+        # What a client without a store sends back; OpenAI gives it where `include` asks.
+        items.append(item | {"encrypted_content": "ZmFrZS1zaWduYXR1cmU="})
     if answer.chunks or not answer.tool_uses:
         part = {"type": "output_text", "annotations": [], "logprobs": [], "text": answer.text}
         items.append(

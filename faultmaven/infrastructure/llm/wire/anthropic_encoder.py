@@ -9,6 +9,7 @@ from faultmaven.infrastructure.llm.types import Usage
 from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.anthropic_blocks import REASONING_FORMAT
 from faultmaven.infrastructure.llm.wire.anthropic_messages import FINISH_REASONS
+from faultmaven.infrastructure.llm.wire.anthropic_seal import call_to_wire, seal
 from faultmaven.infrastructure.llm.wire.errors import error_class_name
 
 if TYPE_CHECKING:
@@ -61,15 +62,11 @@ def response_to_wire(response: LLMResponse) -> dict[str, Any]:
         blocks.insert(0, {"type": "thinking", "thinking": response.reasoning, "signature": ""})
     if text := response.content or response.refusal:
         blocks.append({"type": "text", "text": text})
-    blocks += [
-        {
-            "type": "tool_use",
-            "id": call.id,
-            "name": call.name,
-            "input": content.arguments_object(call.arguments_raw),
-        }
-        for call in response.tool_calls
-    ]
+    for call in response.tool_calls:
+        if beside := call_to_wire(call):
+            blocks.append(beside)
+        arguments = content.arguments_object(call.arguments_raw)
+        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": arguments})
     usage = Usage(**{name: response.usage[name] for name in _USAGE})
     return {
         "id": message_id(response.response_id),
@@ -121,9 +118,15 @@ def message_id(response_id: str | None) -> str:
 
 
 def detail_to_wire(detail: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Give the block of one piece of thinking; None for what only another dialect can read."""
+    """Give the block of one piece of thinking, sealed where only another dialect can read it.
+
+    None is for what is in no form that a client would send back.
+    """
     if detail.get("format") not in (None, REASONING_FORMAT):
-        return None
+        if detail.get("type") == "reasoning.text":
+            text = str(detail.get("text") or "")
+            return {"type": "thinking", "thinking": text, "signature": seal(detail)}
+        return {"type": "redacted_thinking", "data": seal(detail)}
     if detail.get("type") == "reasoning.text":
         signature = str(detail.get("signature") or "")
         return {
@@ -239,6 +242,7 @@ class StreamEncoder:
         self._call = None
         waiting, self._waiting = self._waiting, {}
         for call in waiting.values():
+            self._beside(call.beside, events)
             self._open_block("tool_use", call.block, events)
             self._input("".join(call.arguments), events)
             self._close_block(events)
@@ -271,13 +275,21 @@ class StreamEncoder:
             "name": piece.name,
             "input": {},
         }
+        beside = call_to_wire(piece)
         if self._call is not None:
-            self._waiting[piece.index] = _Waiting(block, piece.arguments)
+            self._waiting[piece.index] = _Waiting(block, piece.arguments, beside)
             return
         self._leave(events)
+        self._beside(beside, events)
         self._open_block("tool_use", block, events)
         self._call = piece.index
         self._input(piece.arguments, events)
+
+    def _beside(self, block: dict[str, Any] | None, events: list[bytes]) -> None:
+        """Write what belongs to a call in a block before it."""
+        if block is not None:
+            self._open_block("redacted_thinking", block, events)
+            self._close_block(events)
 
     def _input(self, text: str, events: list[bytes]) -> None:
         if text:
@@ -287,11 +299,14 @@ class StreamEncoder:
 class _Waiting:
     """A tool call that came while another was open."""
 
-    __slots__ = ("arguments", "block")
+    __slots__ = ("arguments", "beside", "block")
 
-    def __init__(self, block: dict[str, Any], arguments: str) -> None:
+    def __init__(
+        self, block: dict[str, Any], arguments: str, beside: dict[str, Any] | None
+    ) -> None:
         self.block = block
         self.arguments = [arguments]
+        self.beside = beside
 
 
 def _event(data: Mapping[str, Any]) -> bytes:

@@ -12,6 +12,7 @@ from faultmaven.infrastructure.llm.wire.anthropic_messages import (
     redacted_detail,
     thinking_detail,
 )
+from faultmaven.infrastructure.llm.wire.anthropic_seal import open_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -141,7 +142,9 @@ def _result(block: dict[str, Any]) -> LLMMessage:
 
 
 def _assistant(blocks: list[dict[str, Any]]) -> LLMMessage:
-    details = [found for block in blocks if (found := _thinking(block)) is not None]
+    thoughts = [found for block in blocks if (found := _thinking(block)) is not None]
+    beside = {str(kept["call"]): kept.get("beside") for kept in thoughts if "call" in kept}
+    details = [kept for kept in thoughts if "call" not in kept]
     calls = [
         ToolCall.make(
             str(block.get("id")),
@@ -151,6 +154,9 @@ def _assistant(blocks: list[dict[str, Any]]) -> LLMMessage:
         for block in blocks
         if block.get("type") == "tool_use"
     ]
+    for call in calls:
+        if isinstance(found := beside.get(call.id), dict):
+            call["extra_content"] = found
     apart = {"thinking", "redacted_thinking", "tool_use"}
     parts = [_part(block) for block in blocks if block.get("type") not in apart]
     message = LLMMessage(role="assistant", content=_content(parts) if parts else None)
@@ -164,9 +170,14 @@ def _assistant(blocks: list[dict[str, Any]]) -> LLMMessage:
 
 
 def _thinking(block: dict[str, Any]) -> dict[str, Any] | None:
+    """Give a block of thinking, opened where we have sealed it; also what belongs to a call."""
     if block.get("type") == "thinking":
-        return thinking_detail(str(block.get("thinking") or ""), block.get("signature"))
-    return redacted_detail(block.get("data")) if block.get("type") == "redacted_thinking" else None
+        signature = block.get("signature")
+        text = str(block.get("thinking") or "")
+        return open_sealed(signature) or thinking_detail(text, signature)
+    if block.get("type") != "redacted_thinking":
+        return None
+    return open_sealed(block.get("data")) or redacted_detail(block.get("data"))
 
 
 def _content(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:

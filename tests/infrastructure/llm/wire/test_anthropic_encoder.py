@@ -96,9 +96,9 @@ def test_blocks_follow_one_another():
     )
 
     assert names(data) == [
-        "message_start", "start0", "delta0", "delta0", "stop0", "start1", "stop1", "start2", "delta2",
-        "stop2", "start3", "delta3", "stop3", "start4", "delta4", "stop4", "message_delta",
-        "message_stop",
+        "message_start", "start0", "delta0", "delta0", "stop0", "start1", "stop1", "start2", "stop2",
+        "start3", "delta3", "stop3", "start4", "delta4", "stop4", "start5", "delta5", "stop5",
+        "message_delta", "message_stop",
     ]  # fmt: skip
 
 
