@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import multiprocessing
 import signal
 import socket
 import sys
@@ -21,6 +22,8 @@ from faultmaven.gateway.faults import Fault
 from faultmaven.infrastructure.llm.secret import install_log_redaction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp.streams import StreamReader
 
     from faultmaven.gateway.app import Gateway
@@ -322,6 +325,7 @@ async def serve(gateway: Gateway, sock: socket.socket | None, ready: Any = None)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, on_signal)
+    _end_with_parent(stopping.set)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # `run` holds it back until now
     watching = asyncio.create_task(gateway.reloads.run(), name="faultmaven-config-watch")
@@ -346,6 +350,20 @@ async def serve(gateway: Gateway, sock: socket.socket | None, ready: Any = None)
     for name in handled:
         loop.remove_signal_handler(name)
         signal.signal(name, signal.SIG_IGN)
+
+
+def _end_with_parent(end: Callable[[], None]) -> None:
+    """Have a worker end when its parent was killed, which then cannot tell it to."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    loop = asyncio.get_running_loop()
+
+    def on_end() -> None:
+        loop.remove_reader(parent.sentinel)
+        end()
+
+    loop.add_reader(parent.sentinel, on_end)
 
 
 class Hangup:

@@ -45,6 +45,7 @@ async def launch(upstream, tmp_path):
             env=_variables(upstream, tmp_path) | variables,
             cwd=tmp_path,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         running.append(process)
         banner = await asyncio.wait_for(process.stderr.readuntil(b"ready\n\n"), 20)
@@ -53,7 +54,7 @@ async def launch(upstream, tmp_path):
     yield launching
     for process in running:
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
@@ -188,6 +189,16 @@ async def test_a_worker_that_dies_is_replaced_and_its_numbers_stay(launch):
     ):
         assert reply.status == 200
     assert await gateway.end() == 0
+
+
+async def test_workers_end_when_nobody_is_left_to_tell_them(launch):
+    gateway = await launch("--workers", "2")
+    gateway.process.kill()
+    await gateway.process.wait()
+
+    async with asyncio.timeout(10):
+        with pytest.raises(aiohttp.ClientError):
+            await ask_for_ever(gateway.url)
 
 
 def test_check_says_whether_the_configuration_is_good(tmp_path):
