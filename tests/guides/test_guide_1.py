@@ -595,6 +595,25 @@ async def test_debug_log_shows_what_a_stream_said_and_no_key(
     assert KEY not in caplog.text
 
 
+def test_debug_setting_shows_bodies_in_a_script(root: Path, project: Path) -> None:
+    script = "import faultmaven; faultmaven.complete('Hello-canary', provider='groq')"
+    with FakeUpstream.in_thread() as upstream:
+        (project / ".env").write_text("FAULTMAVEN_LOG=debug\n")
+        environment = {
+            "PATH": os.environ["PATH"], "PYTHONPATH": str(root), "GROQ_API_KEY": KEY,
+            "GROQ_API_BASE": upstream.base_url,
+        }  # fmt: skip
+        run = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=project, env=environment, capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+
+    assert run.stdout == ""
+    assert run.stderr.count("groq: sending") == run.stderr.count("groq: received 200") == 1
+    assert "Hello-canary" in run.stderr
+    assert KEY not in run.stderr
+
+
 def test_debug_setting_shows_bodies_on_the_command_line(root: Path, project: Path) -> None:
     with FakeUpstream.in_thread() as upstream:
         environment = {

@@ -151,6 +151,23 @@ class RedactingFilter(logging.Filter):
         return True
 
 
+def show_log(level: str) -> None:
+    """Let our log show records from a level on, secrets removed.
+
+    They go to standard error, unless the program has handlers of its own for them; a level that it
+    has set stays.
+    """
+    logger = logging.getLogger("faultmaven")
+    if logger.level != logging.NOTSET:
+        return
+    logger.setLevel(level.upper())
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        handler.addFilter(RedactingFilter())
+        logger.addHandler(handler)
+
+
 def install_log_redaction() -> None:
     """Redact all that `faultmaven`, `asyncio` and aiohttp's loggers write; twice is once.
 

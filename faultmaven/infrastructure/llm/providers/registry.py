@@ -18,7 +18,7 @@ from faultmaven.infrastructure.llm.providers.prices import make_catalog, replace
 from faultmaven.infrastructure.llm.providers.roster import ROLES, Roster
 from faultmaven.infrastructure.llm.providers.sources import ProviderSchema
 from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
-from faultmaven.infrastructure.llm.secret import remember_secret
+from faultmaven.infrastructure.llm.secret import remember_secret, show_log
 from faultmaven.infrastructure.llm.types import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE
 
 if TYPE_CHECKING:
@@ -407,6 +407,8 @@ def get_registry() -> ProviderRegistry:
         with _registry_lock:
             if _registry is None:
                 _registry = ProviderRegistry()
+                if _registry.settings.source_of("FAULTMAVEN_LOG"):
+                    show_log(_registry.settings.faultmaven_log)
     return _registry
 
 
