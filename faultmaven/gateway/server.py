@@ -18,6 +18,7 @@ from aiohttp.web_protocol import ERROR, RequestHandler
 from typing_extensions import override
 
 from faultmaven.gateway.answer import WRITE_HIGH_WATER_BYTES
+from faultmaven.gateway.crowd import Crowd, room_for_clients
 from faultmaven.gateway.faults import Fault
 from faultmaven.infrastructure.llm.secret import install_log_redaction
 
@@ -45,7 +46,12 @@ class _Protocol(RequestHandler):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a client's connection; the first request's head must come soon."""
+        """Take a client's connection where there is room; the first request's head must come soon."""
+        server = self._manager
+        assert isinstance(server, _Server)
+        if server.is_full:
+            server.crowd.refuse(transport)
+            return
         super().connection_made(transport)
         # uvloop's transports are of no class of asyncio's.
         cast("asyncio.WriteTransport", transport).set_write_buffer_limits(WRITE_HIGH_WATER_BYTES)
@@ -161,6 +167,7 @@ class _Server(Server):
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
+        self.crowd = Crowd(gateway.meter.tally, room_for_clients())
         self._options: dict[str, Any] = {
             "access_log": None,
             "max_field_size": MAX_FIELD_BYTES,
@@ -173,6 +180,11 @@ class _Server(Server):
             gateway.handle,  # type: ignore[arg-type]  # an Answer has all that is asked of a response
             handler_cancellation=True,
         )
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether one more client is one too many."""
+        return len(self._connections) >= self.crowd.most
 
     @override
     def __call__(self) -> RequestHandler:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 REASONS: Final = (
     "authentication",
     "authentication_attempts",
+    "connections",
     "idempotency_in_flight",
     "idempotency_mismatch",
     "key_concurrency",
