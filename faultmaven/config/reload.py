@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
     from faultmaven.config.settings import Settings
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     State = dict[Path, tuple[int, int, int] | None]
 
 INTERVAL_S: Final = 1.0
+# A file that is being written may be valid and say half of what it will, or nothing at all: it is read
+# when it has stayed the same for so long, or after so many looks.
+SETTLE_S: Final = 0.1
+SETTLE_LOOKS: Final = 10
 
 logger = logging.getLogger("faultmaven.config")
 
@@ -39,11 +44,12 @@ class Reloadable(Protocol):
 
 
 class Watcher:
-    """Tells whether the configuration's files have changed, and has them taken.
+    """Tells whether the configuration's files have changed, and has them taken; blocks while it does.
 
     Args:
         registry: what is reloaded.
         seen: the files' state when it read them; None takes the present one.
+        wait: waits for so many seconds; a test passes its own.
 
     Attributes:
         seen: the files' state when they were last looked at.
@@ -52,11 +58,18 @@ class Watcher:
         problem: what is wrong with the files as they are; "" where nothing is.
     """
 
-    def __init__(self, registry: Reloadable, seen: State | None = None) -> None:
+    def __init__(
+        self,
+        registry: Reloadable,
+        seen: State | None = None,
+        *,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.reloads = 0
         self.failures = 0
         self.problem = ""
         self._registry = registry
+        self._wait = wait
         self.seen = state_of(registry.settings.watched_paths()) if seen is None else seen
 
     def look(self) -> bool:
@@ -77,6 +90,7 @@ class Watcher:
         return self.problem
 
     def _take(self, now: State) -> None:
+        now = self._settled(now)
         self.problem = self._registry.try_reload()
         if self.problem:
             self.failures += 1
@@ -85,6 +99,15 @@ class Watcher:
         # As it was before the reading: what changed meanwhile is seen the next time.
         paths = self._registry.settings.watched_paths()
         self.seen = {path: now[path] if path in now else _stamp(path) for path in paths}
+
+    def _settled(self, now: State) -> State:
+        """Wait until nobody writes to the files any more; give their state."""
+        for _ in range(SETTLE_LOOKS):
+            self._wait(SETTLE_S)
+            before, now = now, state_of(self._registry.settings.watched_paths())
+            if now == before:
+                break
+        return now
 
     async def run(self, interval_s: float = INTERVAL_S) -> None:
         """Look again and again until cancelled."""

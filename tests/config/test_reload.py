@@ -83,6 +83,36 @@ def test_a_change_since_the_state_that_was_given_is_taken(registry, project):
     assert Watcher(registry, seen).look() is True
 
 
+def test_a_file_is_read_when_it_has_been_written(registry, project):
+    path = project / "faultmaven.yaml"
+    path.write_text(GOOD)
+    registry.reload()
+    parts = iter([GOOD.partition("acme")[0], GOOD.replace("acme", "other")])
+    waited = []
+
+    def write_on(seconds: float) -> None:
+        waited.append(seconds)
+        if (part := next(parts, None)) is not None:
+            path.write_text(part)
+
+    watcher = Watcher(registry, wait=write_on)
+    path.write_text("")  # as an editor begins
+
+    assert watcher.look() is True
+    assert (watcher.reloads, watcher.failures) == (1, 0)
+    assert "other" in registry.get_all_provider_names()
+    assert len(waited) == 3
+
+
+def test_a_file_that_is_always_being_written_is_read_after_a_while(registry, project):
+    path = project / "faultmaven.yaml"
+    watcher = Watcher(registry, wait=lambda _: path.write_text(path.read_text() + "# more\n"))
+    path.write_text(GOOD)
+
+    assert watcher.look() is True
+    assert "acme" in registry.get_all_provider_names()
+
+
 def test_a_file_that_is_read_no_more_is_watched_no_more(project, registry):
     secret = project / "key"
     secret.write_text("canary-1234")
