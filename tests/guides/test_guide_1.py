@@ -518,6 +518,36 @@ async def test_prompt_that_cannot_fit_is_not_sent(upstream: FakeUpstream) -> Non
     assert upstream.requests == []
 
 
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize(
+    ("fault", "window", "answers"),
+    [("ok", 10_000, True), ("ok", 100, False), ("ok", None, False), ("context-length", 10_000, True),
+     ("context-length", 50, False)],
+)  # fmt: skip
+async def test_prompt_that_is_too_long_goes_on_to_a_larger_window_only(
+    upstream: FakeUpstream, fault: str, window: int | None, answers: bool, *, streamed: bool
+) -> None:
+    upstream.mode(fault)
+    small = {"name": "small", "context_length": 100}
+    large = {"name": "fm:ok"} | ({"context_length": window} if window else {})
+    PROVIDER_SCHEMA["first"] = row(upstream, default_model="small", models=[small])
+    PROVIDER_SCHEMA["second"] = row(
+        upstream, default_model="fm:ok", models=[{**large, "name": "fm:ok"}]
+    )
+    settings = load_settings(chat_provider="first", fallback_providers=("second",))
+    prompt = "Hello" if fault != "ok" else "word " * 1000
+    async with ProviderRegistry(settings) as registry:
+        try:
+            if streamed:
+                said = "".join([chunk.text async for chunk in registry.stream_route(prompt)])
+            else:
+                said = (await registry.route_request(prompt)).content
+        except ContextLengthError:
+            said = ""
+
+    assert bool(said) is answers
+
+
 async def test_further_fields_reach_the_body(upstream: FakeUpstream) -> None:
     async with openai(upstream) as provider:
         await provider.generate("Hello", custom_param="x", special_mode=True)

@@ -46,6 +46,7 @@ from faultmaven.infrastructure.llm.types import (
     ToolCallDelta,
     Usage,
 )
+from faultmaven.infrastructure.llm.wire.context_window import find_window
 from faultmaven.infrastructure.llm.wire.errors import parse_error
 from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens
 from faultmaven.infrastructure.llm.wire.transcript import transcript_of
@@ -369,6 +370,10 @@ class BaseLLMProvider(ABC):
         if model:
             return self._map_model_name(model)
         return self.config.models[0] if self.config.models else self.get_default_model()
+
+    def get_context_window(self, model: str | None = None) -> int | None:
+        """Give a model's window in tokens, as the row or the catalog has it; None for unknown."""
+        return find_window(self.config.row, self.get_effective_model(model), self._find_model)
 
     def _map_model_name(self, unified_model: str) -> str:
         """Translate a name that the caller's house uses; the row's `model_map` says how."""

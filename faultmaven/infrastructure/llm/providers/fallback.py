@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from faultmaven.infrastructure.llm.errors import (
     AllProvidersFailedError,
     ContentFilterError,
+    ContextLengthError,
     InvalidRequestError,
     LLMError,
     LLMTimeoutError,
@@ -66,6 +67,8 @@ class ChainCall:
     circuits: Circuits = field(default_factory=Circuits)
     attempts: list[Attempt] = field(default_factory=list)
     errors: list[LLMError] = field(default_factory=list)
+    # Windows up to this have been too small for the prompt.
+    small_window: int = 0
 
 
 async def generate_with_fallback(call: ChainCall) -> LLMResponse:
@@ -84,6 +87,8 @@ async def generate_with_fallback(call: ChainCall) -> LLMResponse:
         try:
             provider = call.provider_of(name)
             model = _model_for(provider, call, name)
+            if not _may_fit(provider, model, call):
+                continue
             turn = chain.enter(name, provider, model)
             if turn is None:
                 continue
@@ -121,6 +126,8 @@ async def stream_with_fallback(call: ChainCall) -> AsyncGenerator[LLMChunk]:
         try:
             provider = call.provider_of(name)
             model = _model_for(provider, call, name)
+            if not _may_fit(provider, model, call):
+                continue
             turn = chain.enter(name, provider, model)
             if turn is None:
                 continue
@@ -197,11 +204,28 @@ def _model_for(provider: BaseLLMProvider, call: ChainCall, name: str) -> str | N
     return None
 
 
+def _may_fit(provider: BaseLLMProvider, model: str | None, call: ChainCall) -> bool:
+    """Tell whether a prompt that was too long elsewhere may fit here: in a window known as larger."""
+    if not call.small_window:
+        return True
+    return (provider.get_context_window(model) or 0) > call.small_window
+
+
 def _is_final(error: LLMError, call: ChainCall) -> bool:
     """Tell whether another provider would only refuse the same request again."""
+    if isinstance(error, ContextLengthError):
+        call.small_window = max(call.small_window, _window_of(error, call) or 0)
+        return not call.small_window
     if isinstance(error, ModelNotFoundError):
         return call.model is not None
     return isinstance(error, (InvalidRequestError, ContentFilterError))
+
+
+def _window_of(error: ContextLengthError, call: ChainCall) -> int | None:
+    """Give the window that was too small, as the error or what is known of the model says."""
+    if error.limit_tokens is not None or error.provider is None:
+        return error.limit_tokens
+    return call.provider_of(error.provider).get_context_window(error.model)
 
 
 def _note(call: ChainCall, name: str, model: str | None, error: LLMError, begun: float) -> None:

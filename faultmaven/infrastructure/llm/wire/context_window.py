@@ -100,9 +100,16 @@ class ContextWindows:
         return known
 
     def _find(self, model: str) -> int | None:
-        for entry in self._row.get("models") or ():
-            named = isinstance(entry, dict) and entry.get("name") == model
-            if named and "context_length" in entry:
-                return int(entry["context_length"])
-        info = self._find_model(model)
-        return None if info is None else info.context_window
+        return find_window(self._row, model, self._find_model)
+
+
+def find_window(
+    row: Mapping[str, Any], model: str, find_model: Callable[[str], ModelInfo | None]
+) -> int | None:
+    """Give a model's window in tokens: the row's `context_length`, else the catalog's; None for unknown."""
+    for entry in row.get("models") or ():
+        named = isinstance(entry, dict) and entry.get("name") == model
+        if named and "context_length" in entry:
+            return int(entry["context_length"])
+    info = find_model(model)
+    return None if info is None else info.context_window
