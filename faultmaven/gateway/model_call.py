@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import override
 
@@ -14,6 +15,7 @@ from faultmaven.gateway.answer import Answer, StreamedAnswer
 from faultmaven.gateway.attempts import first_good, settle
 from faultmaven.gateway.body import parse_object, read_body, timeout_of
 from faultmaven.gateway.demand import limit_answer
+from faultmaven.gateway.early_head import EarlyHead
 from faultmaven.gateway.faults import Fault, fault_of
 from faultmaven.gateway.idempotency import HEADER, Kept, digest_of, may_have_run
 from faultmaven.gateway.record import Record
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from faultmaven.gateway.admission import Ticket
     from faultmaven.gateway.allowance import Allowance
     from faultmaven.gateway.app import Gateway, Visit
-    from faultmaven.gateway.front import Ask, FrontEnd
+    from faultmaven.gateway.front import Ask, Encoder, FrontEnd
     from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
     from faultmaven.gateway.opened import Opened, Whole
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
@@ -60,6 +62,7 @@ class ModelCall:
         """Answer a request."""
         gateway, request = self._gateway, visit.request
         record = Record(visit.request_id, self._front.name, visit.caller.name, visit.started)
+        gateway.books.begin(record)
         ticket = gateway.admission.admit(visit.caller.name)
         try:
             gateway.admission.check_room()
@@ -178,20 +181,41 @@ class ModelCall:
                 return await open_relay(front, provider, ask, target.model, deadline)
             return await open_translation(front, provider, ask, target.model, _left_s(deadline))
 
-        provider, opened = await first_good(self._gateway, plan, deadline, record, ask_one, ticket)
-        record.note_first()
+        opening = first_good(self._gateway, plan, deadline, record, ask_one, ticket)
         answer = Answer(200, b"")
-        fields = _fields(record, opened.route, self._id_header) + ticket.fields()
-        writer = _make_writer(visit, answer, fields, record)
-        task = asyncio.current_task()
-        assert task is not None
+        writer: StreamedAnswer | None = None
+        if self._gateway.options.commit_after_s is None:
+            provider, opened = await opening
+        else:
+            early = self._early_head(visit, answer, record, ticket)
+            try:
+                provider, opened = await early.wait(opening)
+            except (LLMError, asyncio.CancelledError) as error:
+                if early.writer is None or not self._fail_late(error, early.writer, record):
+                    raise
+                return answer
+            writer = early.writer
+        record.note_first()
+        if writer is None:
+            fields = _fields(record, opened.route, self._id_header) + ticket.fields()
+            writer = _make_writer(visit, answer, fields, record)
+        try:
+            await self._write(opened, writer, record)
+        finally:
+            account(provider, opened, record, self._front, ask)
+            await opened.close()
+        return answer
+
+    async def _write(self, opened: Opened, writer: StreamedAnswer, record: Record) -> None:
+        """Write a stream to its end, good or bad."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._gateway.streams.add(task)
         try:
             await _pump(opened, writer)
             if opened.error is not None:
                 self._break_off(opened.error, opened, writer, record)
         except asyncio.CancelledError:
-            self._cut_short(opened, writer)
+            self._cut_short(opened.encoder, writer)
             raise
         except ConnectionError:
             raise
@@ -202,9 +226,6 @@ class ModelCall:
             self._break_off(failure, opened, writer, record)
         finally:
             self._gateway.streams.discard(task)
-            account(provider, opened, record, self._front, ask)
-            await opened.close()
-        return answer
 
     def _break_off(
         self, error: LLMError, opened: Opened, writer: StreamedAnswer, record: Record
@@ -222,12 +243,32 @@ class ModelCall:
         event = self._front.error_event(fault, record.request_id, opened.encoder)
         writer.write(event, last=True)
 
-    def _cut_short(self, opened: Opened, writer: StreamedAnswer) -> None:
+    def _early_head(
+        self, visit: Visit, answer: Answer, record: Record, ticket: Ticket
+    ) -> EarlyHead:
+        fields = f"x-request-id: {record.request_id}\r\n{ticket.fields()}"
+        every_s = self._gateway.options.commit_after_s
+        assert every_s is not None
+        return EarlyHead(partial(_make_writer, visit, answer, fields, record), every_s)
+
+    def _fail_late(
+        self, error: LLMError | asyncio.CancelledError, writer: StreamedAnswer, record: Record
+    ) -> bool:
+        """Tell the client within the stream that no answer came; whether that is all there is to do."""
+        if isinstance(error, asyncio.CancelledError):
+            self._cut_short(None, writer)
+            return False
+        fault = fault_of(error)
+        record.outcome, record.code = type(error).__name__, fault.code
+        writer.write(self._front.error_event(fault, record.request_id, None), last=True)
+        return True
+
+    def _cut_short(self, encoder: Encoder | None, writer: StreamedAnswer) -> None:
         """End a stream because the gateway ends; a client that has gone is told nothing."""
         if not self._gateway.is_draining:
             return
         error = ServerError("the gateway is shutting down", code="shutting_down")
-        event = self._front.error_event(fault_of(error), "", opened.encoder)
+        event = self._front.error_event(fault_of(error), "", encoder)
         try:
             writer.write(event, last=True)
         except ConnectionError:

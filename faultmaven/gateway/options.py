@@ -41,6 +41,8 @@ class GatewayOptions:
         header_timeout_s: what a new client has to send the head of its first request.
         body_timeout_s: what a client has to send a request's body.
         write_timeout_s: what a client has to take anything of its answer.
+        commit_after_s: after how long a stream's head goes out although nothing of the answer has come;
+            None holds it back, so that an error is a status and another provider can take over.
         cors_origins: whose pages may call from browsers, as `https://host`; none by default.
         max_concurrency: calls to models at the same time in each process; twice as many may wait.
         queue_s: how long one may wait for a place.
@@ -63,6 +65,7 @@ class GatewayOptions:
     header_timeout_s: float = 15.0
     body_timeout_s: float = 30.0
     write_timeout_s: float = 60.0
+    commit_after_s: float | None = None
     cors_origins: frozenset[str] = frozenset()
     max_concurrency: int = 1024
     queue_s: float = 10.0
@@ -155,6 +158,7 @@ def options_of(request: BaseRequest) -> GatewayOptions:
 _FROM_FILE = frozenset(
     {
         "body_timeout_s",
+        "commit_after_s",
         "cors_origins",
         "drain_s",
         "failed_auth_per_minute",
