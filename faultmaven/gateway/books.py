@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from functools import lru_cache
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
@@ -81,16 +82,24 @@ class Books:
         if self.ledger is not None:
             await asyncio.to_thread(self.ledger.close)
 
+    def begin(self, record: Record) -> None:
+        """Write down that a call has begun, in case that the process does not live to end it."""
+        if self.ledger is not None:
+            self._clean_id(record)
+            now_ms = time_ns() // 1_000_000
+            record.began_as = self.ledger.begin(
+                now_ms, record.request_id, record.front, record.caller
+            )
+
     def note(self, record: Record) -> None:
         """Write down a call that has ended."""
-        # Both may be a client's own words.
+        self._clean_id(record)
+        # It may be a client's own word.
         record.model = _redacted_name(record.model)
-        if not record.request_id.startswith(self._id_prefix):
-            record.request_id = redact(record.request_id)
         ledger = self.ledger
         if ledger is not None:
             row = record.to_row()
-            if not ledger.add(row):
+            if not ledger.add(row, record.began_as):
                 self._meter.ledger_dropped += 1
             if self.keeps_content and record.request:
                 ledger.add_exchange(
@@ -100,6 +109,11 @@ class Books:
             self._lines.add(record)
         elif access_logger.isEnabledFor(logging.INFO):
             access_logger.info("%s", line_of(record))
+
+    def _clean_id(self, record: Record) -> None:
+        """Take secrets out of an id that is a client's own."""
+        if not record.request_id.startswith(self._id_prefix):
+            record.request_id = redact(record.request_id)
 
     def count_waiting(self) -> None:
         """Tell the meter how the ledger does."""

@@ -49,6 +49,7 @@ class Passing:
         record = Record(
             visit.request_id, "passing", visit.caller.name, visit.started, rule="passing"
         )
+        self._gateway.books.begin(record)
         ticket = self._gateway.admission.admit(visit.caller.name)
         try:
             self._gateway.admission.check_room()

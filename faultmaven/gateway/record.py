@@ -39,6 +39,7 @@ class Record:
         first_s: seconds until the first piece of a stream.
         duration_s: seconds until the end.
         passage: what is told how the call ended.
+        began_as: the ledger's number of its beginning, 0 without one.
         request: the body as it came, where contents are kept.
         answer: what the client was sent, where contents are kept.
     """
@@ -61,6 +62,7 @@ class Record:
     first_s: float | None = None
     duration_s: float = 0.0
     passage: Passage = UNWATCHED
+    began_as: int = 0
     request: bytes = b""
     answer: bytes | bytearray = b""
 

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import sys
 from collections import Counter
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -262,7 +263,8 @@ async def ask_until_it_ends(url, answered):
             answered.append(reply.headers["x-request-id"])
 
 
-async def test_a_killed_gateway_leaves_a_sound_file(serve, kept):
+async def test_a_killed_gateway_loses_no_call(serve, kept):
+    lost = []
     for count in (5, 40, 90):
         gateway = await serve()
         answered: list[str] = []
@@ -274,10 +276,50 @@ async def test_a_killed_gateway_leaves_a_sound_file(serve, kept):
         await asyncio.gather(*asking)
         await gateway.process.wait()
 
-        written = [row["request_id"] for row in rows(kept)]
-        assert len(written) == len(set(written))
+        lost += answered
         assert rows(kept, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
     gateway = await serve()
     last = await ask(gateway.url)
     assert await gateway.end() == 0
-    assert rows(kept)[-1]["request_id"] == last
+    found = rows(kept)
+    written = [row["request_id"] for row in found]
+    assert set(lost) <= set(written)
+    assert len(written) == len(set(written))
+    assert written[-1] == last
+    assert {row["outcome"] for row in found} <= {"ok", "incomplete"}
+    assert sorted(file.name for file in kept.parent.iterdir()) == ["ledger.db"]
+
+
+async def test_a_call_that_was_open_when_the_gateway_was_killed_is_incomplete(
+    serve, kept, upstream
+):
+    gateway = await serve()
+    body = {**BODY, "model": "openai/fm:hold", "stream": True}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(gateway.url + CHAT, json=body) as reply,
+    ):
+        await reply.content.readline()
+        gateway.process.kill()
+        await gateway.process.wait()
+    upstream.release()
+    gateway = await serve()
+    await gateway.end()
+
+    (row,) = rows(kept)
+    assert (row["outcome"], row["code"]) == ("incomplete", "process_ended")
+    assert (row["front"], row["caller"], row["usage_source"]) == ("openai_chat", "key1", "none")
+
+
+async def test_a_worker_that_is_killed_leaves_its_calls_to_the_next(serve, kept):
+    gateway = await serve("--workers", "2")
+    asked = await asyncio.gather(*(ask(gateway.url) for _ in range(20)))
+    task = f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children"
+    children = await asyncio.to_thread(lambda: Path(task).read_text().split())
+    os.kill(int(children[0]), signal.SIGKILL)
+    await gateway.end()
+    gateway = await serve()
+    await gateway.end()
+
+    assert sorted(row["request_id"] for row in rows(kept)) == sorted(asked)

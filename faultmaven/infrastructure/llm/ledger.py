@@ -2,7 +2,8 @@
 
 Whoever ends a call adds its row to a queue, which costs a microsecond and never waits.  The thread
 writes what has gathered in one transaction, a few times a second.  What cannot be written waits, up to a
-bound; beyond it rows are dropped and counted, and calls go on.
+bound; beyond it rows are dropped and counted, and calls go on.  What a killed process had not written
+is in its journal, which whoever opens the ledger next takes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from faultmaven.infrastructure.llm.db.call_store import COLUMNS, CallStore
+from faultmaven.infrastructure.llm.db.journal import TURN_BYTES, Journal, leftovers
+from faultmaven.infrastructure.llm.db.private_file import alone_in
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.secret import redact
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from faultmaven.infrastructure.llm.db.call_store import Row
+    from faultmaven.infrastructure.llm.db.journal import Leftover
 
 FLUSH_S: Final = 0.1
 RETRY_S: Final = 2.0
@@ -38,6 +42,7 @@ MAX_WAITING_EXCHANGES: Final = 500
 MAX_CONTENT_BYTES: Final = 64 * 1024
 CLOSE_S: Final = 10.0
 _BATCH: Final = 2000
+_TAKEN: Final = 10**15
 _OWN_ID: Final = re.compile(r"req_[0-9a-f]+")
 _FAILURES: Final = (OSError, sqlite3.Error)
 
@@ -104,6 +109,10 @@ class Ledger:
         self._now = now
         self._rows: deque[Row] = deque()
         self._exchanges: deque[Row] = deque()
+        self._journal = Journal(store.path)
+        self._added = 0
+        self._begun = 0
+        self._open: dict[int, bytes] = {}
         self._has_rows = threading.Event()
         self._is_closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -127,11 +136,26 @@ class Ledger:
             )
             self._thread.start()
 
-    def add(self, row: Row) -> bool:
-        """Take a row, in the order of `COLUMNS`; False where too many wait and it was dropped."""
+    def begin(self, time_ms: int, request_id: str, front: str, caller: str) -> int:
+        """Note that a call has begun; give the number that `add` takes."""
+        self._begun = number = self._begun + 1
+        self._open[number] = self._journal.begin(number, time_ms, request_id, front, caller)
+        return number
+
+    def add(self, row: Row, begun: int = 0) -> bool:
+        """Take a row; False where too many wait and it was dropped.
+
+        Args:
+            row: in the order of `COLUMNS`.
+            begun: what `begin` gave, 0 without it.
+        """
+        self._open.pop(begun, None)
         if len(self._rows) >= MAX_WAITING:
             return False
+        self._added = number = self._added + 1
+        # Before the journal: what is there and not here is lost when the journal is emptied.
         self._rows.append(row)
+        self._journal.end(number, begun, row)
         if not self._has_rows.is_set():
             self._has_rows.set()
         return True
@@ -157,8 +181,14 @@ class Ledger:
     def flush(self) -> bool:
         """Write what waits; False where that is not possible now."""
         try:
+            self._ensure_open()
+            former = None
+            if self._journal.size > TURN_BYTES and self._journal.is_open:
+                former = self._journal.turn(b"".join([*self._open.values()]))
             while self._rows or self._exchanges:
                 self._write_batch()
+            if former is not None:
+                self._journal.clear(former)
         except _FAILURES as exc:
             self._fail(exc)
             return False
@@ -174,6 +204,7 @@ class Ledger:
             OSError: the file cannot be had.
             sqlite3.Error: it cannot be used.
         """
+        self._ensure_open()
         days, rows = self.retention.days, self.retention.rows
         before_ms = None
         if days is not None:
@@ -200,22 +231,56 @@ class Ledger:
             self._has_rows.clear()
             if not self.flush():
                 if is_closing:
+                    self._journal.leave()
                     break
                 self._is_closing.wait(RETRY_S)
                 continue
             if is_closing:
+                self._journal.remove()
                 break
             # Until the next row, or the next sweep; then a moment, in which others gather.
             self._has_rows.wait(SWEEP_S)
             self._is_closing.wait(FLUSH_S)
         self._store.close()
 
+    def _ensure_open(self) -> None:
+        """Open the file and the journal, and take what dead processes have left."""
+        if self._store.is_open:
+            return
+        self._store.open()
+        with alone_in(self._store.path.parent):
+            with leftovers(self._store.path) as found:
+                for left in found:
+                    self._take(left)
+            self._store.forget([left.name for left in found])
+            if not self._journal.is_open:
+                self._journal.open()
+
+    def _take(self, left: Leftover) -> None:
+        written = self._store.last_of(left.name)
+        if written >= _TAKEN:
+            return
+        rows = [row for number, row in left.rows.items() if number > written]
+        # Whether they were answered is not known; nobody was told that they ended.
+        rows += [_incomplete(*told) for told in left.begun]
+        # No row of it has so high a number: it is taken once, even if its files cannot be deleted.
+        self._store.write(rows, journal=left.name, last=left.last + _TAKEN)
+        if rows:
+            logger.warning(
+                "%d calls of a process that was killed are now in the ledger", len(rows)
+            )
+
     def _write_batch(self) -> None:
         rows, exchanges = self._rows, self._exchanges
         # Only this thread takes rows away, so that what is seen here is still there afterwards.
         batch = [rows[place] for place in range(min(len(rows), _BATCH))]
         contents = [exchanges[place] for place in range(min(len(exchanges), _BATCH))]
-        self._store.write([*map(_without_secrets, batch)], [*map(_redacted, contents)])
+        self._store.write(
+            [*map(_without_secrets, batch)],
+            [*map(_redacted, contents)],
+            journal=self._journal.name,
+            last=self.written + len(batch),
+        )
         for _ in batch:
             rows.popleft()
         for _ in contents:
@@ -276,6 +341,24 @@ def path_of_url(url: str) -> Path:
         )
         raise ConfigurationError(msg, code="bad_database_url")
     return Path(path[1:]).expanduser()
+
+
+def _incomplete(time_ms: int, request_id: str, front: str, caller: str) -> Row:
+    """Make the row of a call that its process did not live to end."""
+    known: dict[str, str | int] = {
+        "time_ms": time_ms,
+        "request_id": request_id,
+        "front": front,
+        "caller": caller,
+        "outcome": "incomplete",
+        "code": "process_ended",
+        "usage_source": "none",
+    }
+    rest: dict[str, str | int | None] = {
+        name: ("" if kind.startswith("TEXT") else 0) if kind.endswith("NOT NULL") else None
+        for name, kind in COLUMNS.items()
+    }
+    return tuple((rest | known).values())
 
 
 _MODEL: Final = [*COLUMNS].index("model")

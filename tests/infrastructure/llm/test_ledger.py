@@ -329,3 +329,92 @@ def test_the_file_has_no_place_for_contents_of_calls():
 
     assert "prompt" not in names
     assert "key" not in names
+
+
+def crash(ledger):
+    """Leave a ledger as a killed process does: nothing written, its files unlocked."""
+    ledger._journal.leave()
+    ledger._store.close()
+
+
+def open_another(path):
+    other = Ledger(CallStore(path))
+    assert other.flush()
+    other._journal.remove()
+    other._store.close()
+
+
+def test_what_a_killed_process_had_not_written_is_written_by_the_next(make, path):
+    ledger = make()
+    for number in range(3):
+        ledger.add(row(number))
+    ledger.flush()
+    for number in range(3, 6):
+        ledger.add(row(number))
+    crash(ledger)
+    open_another(path)
+    open_another(path)
+
+    assert read(path) == [(f"req_{number:x}",) for number in range(6)]
+    assert [file.name for file in path.parent.iterdir()] == ["ledger.db"]
+    ledger._rows.clear()
+
+
+def test_calls_that_had_begun_are_incomplete(make, path):
+    ledger = make()
+    ledger.flush()
+    first = ledger.begin(1, "req_1", "f", "key1")
+    ledger.begin(2, "req_2", "f", "key1")
+    ledger.add(row(1), first)
+    crash(ledger)
+    open_another(path)
+
+    query = "SELECT request_id, time_ms, outcome, status FROM calls ORDER BY request_id"
+    found = read(path, query)
+    assert [(f[0], f[2]) for f in found] == [("req_1", "ok"), ("req_2", "incomplete")]
+    assert found[1][1:] == (2, "incomplete", 0)
+    ledger._rows.clear()
+
+
+def test_a_journal_that_has_grown_is_turned_and_still_knows_what_is_open(make, path, monkeypatch):
+    monkeypatch.setattr(ledgers, "TURN_BYTES", 500)
+    ledger = make()
+    ledger.flush()
+    ledger.begin(7, "req_open", "f", "key1")
+    for number in range(40):
+        ledger.add(row(number))
+        if number % 5 == 4:
+            ledger.flush()
+    sizes = [file.stat().st_size for file in path.parent.glob("*-open-*")]
+    crash(ledger)
+    open_another(path)
+
+    written = [name for (name,) in read(path)]
+    assert sorted(written) == sorted([*(f"req_{n:x}" for n in range(40)), "req_open"])
+    assert max(sizes) < 3000
+
+
+def test_a_line_that_was_cut_off_spoils_no_other(make, path):
+    ledger = make()
+    ledger.flush()
+    ledger.add(row(1))
+    journal = next(path.parent.glob("*-open-*-a"))
+    with journal.open("ab") as file:
+        file.write(b'\n["e",2,0,[17')
+    ledger.add(row(3))
+    crash(ledger)
+    open_another(path)
+
+    assert read(path) == [("req_1",), ("req_3",)]
+    ledger._rows.clear()
+
+
+def test_a_journal_in_use_is_left_alone(make, path):
+    ledger = make()
+    ledger.flush()
+    ledger.add(row(1))
+    open_another(path)
+
+    assert read(path) == []
+    assert ledger.flush()
+    assert read(path) == [("req_1",)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from faultmaven.infrastructure.llm.db.private_file import alone_in, make_private
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 Row: TypeAlias = tuple[str | int | float | None, ...]
@@ -93,22 +93,52 @@ class CallStore:
                 self._set_aside(exc)
                 self._connection = self._connect()
 
-    def write(self, rows: Sequence[Row], exchanges: Sequence[Row] = ()) -> None:
+    def write(
+        self,
+        rows: Sequence[Row],
+        exchanges: Sequence[Row] = (),
+        *,
+        journal: str | None = None,
+        last: int = 0,
+    ) -> None:
         """Add rows, all or none.
+
+        Args:
+            rows: of calls.
+            exchanges: their contents.
+            journal: whose rows they are.
+            last: the number of the last of them there.
 
         Raises:
             sqlite3.Error: none was added.
         """
         connection = self._opened()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(connection):
             _insert(connection, "calls", rows)
             _insert(connection, "exchanges", exchanges)
-            connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            raise
+            if journal is not None:
+                connection.execute(
+                    "INSERT OR REPLACE INTO journals VALUES (?, ?)", (journal, last)
+                )
+
+    def last_of(self, journal: str) -> int:
+        """Give the number up to which a journal's rows are here, 0 for none.
+
+        Raises:
+            sqlite3.Error: the file cannot be read.
+        """
+        query = "SELECT last FROM journals WHERE name = ?"
+        found = self._opened().execute(query, (journal,)).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def forget(self, journals: Sequence[str]) -> None:
+        """Forget journals whose files are no more.
+
+        Raises:
+            sqlite3.Error: the file cannot be written.
+        """
+        for journal in journals:
+            self._opened().execute("DELETE FROM journals WHERE name = ?", (journal,))
 
     def sweep(self, before_ms: int | None, keep_rows: int | None) -> int:
         """Remove rows, and give their number.
@@ -206,14 +236,24 @@ def _prepare(connection: sqlite3.Connection) -> None:
         msg = f"it was written by a newer version of faultmaven (its version is {version})"
         raise sqlite3.OperationalError(msg)
     if version < VERSION:
-        connection.execute("BEGIN IMMEDIATE")
-        for table, columns in _TABLES.items():
-            described = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-            connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY, {described})"
-            )
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        with _transaction(connection):
+            for table, columns in _TABLES.items():
+                described = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+                connection.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {described})")
+            connection.execute("CREATE TABLE journals (name TEXT PRIMARY KEY, last INTEGER)")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
