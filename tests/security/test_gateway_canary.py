@@ -1,0 +1,138 @@
+"""No secret leaves a gateway's process: its output at DEBUG, its files, its arguments, its numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from faultmaven.testing import FakeUpstream
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENT_KEY = "gk-canary-client-0123456789abcdef"
+ADMIN_KEY = "adm-canary-admin-0123456789abcdef"
+PROVIDER_KEYS = {
+    "OPENAI_API_KEY": "sk-canary-openai-0123456789abcdef",
+    "ANTHROPIC_API_KEY": "sk-ant-canary-anthropic-0123456789",
+    "GROQ_API_KEY": "gsk_canary_groq_0123456789abcdef",
+}
+PROMPT = "sk-canary-prompt-0123456789abcdef"
+CANARIES = (CLIENT_KEY, ADMIN_KEY, PROMPT, *PROVIDER_KEYS.values())
+# These say the key, send it on, or break what carries it.
+SPECS = (
+    "ok", "auth-echo", "key-in-stream", "redirect:307", "bad-headers", "garbage",
+    "status-huge:500:1", "status:503", "hop-headers", "close-mid-body", "wrong-types",
+)  # fmt: skip
+FRONTS = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": PROMPT}]},
+    "/v1/messages": {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 9},
+    "/v1/responses": {"input": PROMPT},
+    "/v1/embeddings": {"input": PROMPT},
+    "/chat": {"messages": [{"role": "user", "content": PROMPT}]},
+}
+FILE = f"""
+gateway: {{admin_keys: [{ADMIN_KEY}], failed_auth_per_minute: 0}}
+"""
+
+
+@pytest.fixture
+async def upstream():
+    async with FakeUpstream() as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path, variables: dict[str, str]):
+    """Run a gateway; give its process, its address and what it has written so far."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "faultmaven", "serve", "--port", "0"),
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)} | variables,
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=2**24,
+    )
+    written = bytearray()
+    ready = asyncio.Event()
+
+    async def collect() -> None:
+        while data := await process.stdout.read(65536):
+            written.extend(data)
+            if re.search(rb"http://[0-9.]+:[0-9]+.*ready", written, re.DOTALL):
+                ready.set()
+
+    collecting = asyncio.ensure_future(collect())
+    try:
+        await asyncio.wait_for(ready.wait(), 30)
+        address = re.search(rb"http://[0-9.]+:[0-9]+", written)[0].decode()
+        yield process, address, written
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 20)
+        await collecting
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        await collecting
+
+
+async def test_no_secret_leaves_the_gateways_process(upstream, tmp_path):
+    (tmp_path / "faultmaven.yaml").write_text(FILE)
+    bases = {name.replace("_KEY", "_BASE"): upstream.base_url for name in PROVIDER_KEYS}
+    variables = {
+        **PROVIDER_KEYS,
+        **bases,
+        "FAULTMAVEN_GATEWAY_KEYS": CLIENT_KEY,
+        "FAULTMAVEN_LOG": "debug",
+        "CHAT_PROVIDER": "openai",
+        "LLM_MAX_RETRIES": "0",
+    }
+    async with serving(tmp_path, variables) as (process, address, written):
+        answers = await ask_everything(address)
+        arguments = await asyncio.to_thread(Path(f"/proc/{process.pid}/cmdline").read_bytes)
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    stored = b"".join(p.read_bytes() for p in files if p.name != "faultmaven.yaml")
+    everything = b"".join(answers) + bytes(written) + arguments + stored
+    assert [canary for canary in CANARIES if canary.encode() in everything] == []
+    assert b"DEBUG" in written or b"debug" in written
+    seen = str([request.headers for request in upstream.requests])
+    assert [key for key in PROVIDER_KEYS.values() if key not in seen] == []
+    assert CLIENT_KEY not in seen
+
+
+async def ask_everything(address: str) -> list[bytes]:
+    answers = []
+    headers = {"Authorization": f"Bearer {CLIENT_KEY}"}
+    async with aiohttp.ClientSession() as session:
+        for path, body in FRONTS.items():
+            for provider in ("openai", "anthropic", "groq"):
+                for spec in SPECS:
+                    for stream in (False, True):
+                        asked = body | {"model": f"{provider}/fm:{spec}", "stream": stream}
+                        if path == "/v1/embeddings":
+                            asked.pop("stream")
+                        async with session.post(
+                            address + path, json=asked, headers=headers
+                        ) as reply:
+                            answers += [await reply.read(), repr(dict(reply.headers)).encode()]
+        for path in (
+            "/metrics",
+            "/health/providers",
+            "/health",
+            "/openapi.json",
+            "/",
+            "/v1/models",
+        ):
+            for key in (ADMIN_KEY, CLIENT_KEY, "wrong-canary"):
+                async with session.get(
+                    address + path, headers={"Authorization": f"Bearer {key}"}
+                ) as reply:
+                    answers += [await reply.read(), repr(dict(reply.headers)).encode()]
+    return answers
