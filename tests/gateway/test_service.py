@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 
-from tests.gateway.conftest import MESSAGES, events_of
+from tests.gateway.conftest import KEY, MESSAGES, events_of
 
 
 async def test_chat_answers_from_the_chosen_provider(start, upstream):
@@ -77,3 +78,55 @@ async def test_a_providers_own_file_is_served(start, upstream, tmp_path):
 
     assert [row["id"] for row in listed["models"]][:2] == ["m9", "m10"]
     assert upstream.last_request.headers["authorization"] == "Bearer sk-of-the-instance"
+
+
+async def test_the_provider_is_anthropic_unless_another_is_chosen(start, upstream):
+    for variables, name in (
+        ({"CHAT_PROVIDER": ""}, "anthropic"),
+        ({"PROVIDER_TYPE": "groq"}, "groq"),
+        ({"PROVIDER_TYPE": "ollama", "OLLAMA_API_BASE": upstream.url}, "ollama"),
+    ):
+        async with (
+            start(**variables) as client,
+            client.session.get(client.url + "/health") as reply,
+        ):
+            assert (await reply.json())["provider"] == name
+
+
+async def test_two_files_are_two_lists_of_models(start, upstream, tmp_path):
+    lists = {}
+    for name in ("one", "two"):
+        path = tmp_path / name / "provider.yaml"
+        path.parent.mkdir()
+        path.with_name("instance.yaml").write_text("api_key: sk-of-the-instance\n")
+        path.write_text(
+            f"name: {name}\napi_base: {upstream.base_url}\ndefault_model: {name}-a\n"
+            f"models: [{name}-a, {name}-b]\n"
+        )
+        async with (
+            start(PROVIDER_TYPE="groq", CONFIG_PATH=str(path)) as client,
+            client.get("/models") as reply,
+        ):
+            lists[name] = [row["id"] for row in (await reply.json())["models"]]
+
+    assert lists == {"one": ["one-a", "one-b"], "two": ["two-a", "two-b"]}
+
+
+async def test_each_chat_is_one_line_in_the_log_and_counted(start, caplog):
+    caplog.set_level(logging.INFO, "faultmaven.gateway.access")
+    async with start(PROVIDER_TYPE="groq", GROQ_MODEL="m1") as client:
+        async with client.post("/chat", {"messages": MESSAGES}) as reply:
+            assert reply.status == 200
+        async with client.get("/metrics") as page:
+            metrics = await page.text()
+
+    (line,) = [r.getMessage() for r in caplog.records if r.name == "faultmaven.gateway.access"]
+    told = json.loads(line)
+    assert told["request_id"] == reply.headers["x-request-id"]
+    assert (told["provider"], told["model"], told["status"]) == ("groq", "m1", 200)
+    assert told["duration_ms"] >= 0
+    assert told["output_tokens"] == 25
+    assert KEY not in line
+    assert 'front="service_chat",model="m1",outcome="ok",provider="groq"} 1.0' in metrics
+    assert 'faultmaven_request_duration_seconds_bucket{front="service_chat"' in metrics
+    assert 'faultmaven_tokens_total{kind="output",model="m1",provider="groq"} 25.0' in metrics
