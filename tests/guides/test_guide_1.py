@@ -531,9 +531,7 @@ async def test_prompt_that_is_too_long_goes_on_to_a_larger_window_only(
     small = {"name": "small", "context_length": 100}
     large = {"name": "fm:ok"} | ({"context_length": window} if window else {})
     PROVIDER_SCHEMA["first"] = row(upstream, default_model="small", models=[small])
-    PROVIDER_SCHEMA["second"] = row(
-        upstream, default_model="fm:ok", models=[{**large, "name": "fm:ok"}]
-    )
+    PROVIDER_SCHEMA["second"] = row(upstream, default_model="fm:ok", models=[large])
     settings = load_settings(chat_provider="first", fallback_providers=("second",))
     prompt = "Hello" if fault != "ok" else "word " * 1000
     async with ProviderRegistry(settings) as registry:
