@@ -14,6 +14,7 @@ from faultmaven.config.settings import load_settings
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.health import CircuitPolicy, Circuits
 from faultmaven.infrastructure.llm.providers import row as rows
+from faultmaven.infrastructure.llm.providers.instance import make_instance
 from faultmaven.infrastructure.llm.providers.prices import make_catalog, replace_catalog
 from faultmaven.infrastructure.llm.providers.roster import ROLES, Roster
 from faultmaven.infrastructure.llm.providers.sources import ProviderSchema
@@ -261,23 +262,17 @@ class ProviderRegistry:
         fresh = settings if settings is not None else _read(self.settings.again)
         roster = Roster(self._schema, fresh)
         roster.check()
-        catalog = make_catalog(fresh.file)
+        catalog, circuit_policy = make_catalog(fresh.file), _circuit_policy(fresh)
         with self._lock:
             self.settings, self._roster = fresh, roster
-            self.circuits.renew(_circuit_policy(fresh))
+            self.circuits.renew(circuit_policy)
             self._remember_secrets()
             replace_catalog(self._catalog, catalog)
             self._catalog = catalog
-            self._outdated += self._instances.values()
-            self._instances.clear()
-            self._ready.clear()
+            self._replace_instances()
 
     def try_reload(self) -> str:
-        """Reload where that is possible, keep the last good state where it is not; both are logged.
-
-        Returns:
-            What is wrong, "" for nothing.
-        """
+        """Reload, or keep the last good state, and log which; "" or what is wrong."""
         try:
             self.reload()
         except ConfigurationError as exc:
@@ -291,9 +286,7 @@ class ProviderRegistry:
         del name  # a base may be behind any of them: all are built again, which costs microseconds
         with self._lock:
             self._roster.forget_aliases()
-            self._outdated += self._instances.values()
-            self._instances.clear()
-            self._ready.clear()
+            self._replace_instances()
 
     def take_outdated(self) -> list[BaseLLMProvider]:
         """Give the instances that others have replaced, to be closed when their last calls have ended.
@@ -307,9 +300,8 @@ class ProviderRegistry:
     async def close(self) -> None:
         """Close every instance; the next `get_provider` builds new ones."""
         with self._lock:
-            closing = [*self._instances.values(), *self.take_outdated()]
-            self._instances.clear()
-            self._ready.clear()
+            self._replace_instances()
+            closing = self.take_outdated()
         for provider in closing:
             await provider.close()
 
@@ -318,6 +310,11 @@ class ProviderRegistry:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+    def _replace_instances(self) -> None:
+        self._outdated += self._instances.values()
+        self._instances.clear()
+        self._ready.clear()
 
     def _prepare(self, name: str | None, role: str | None) -> BaseLLMProvider:
         with self._lock:
@@ -330,29 +327,7 @@ class ProviderRegistry:
 
     def _build(self, name: str) -> BaseLLMProvider:
         row = self._roster.sources.complete(name)
-        if row["status"] in rows.REFUSED_STATUS:
-            reason = row.get("status_reason") or "Choose another provider."
-            msg = f"{name} is {row['status']}: {reason}"
-            raise ConfigurationError(
-                msg,
-                provider=name,
-                code=f"provider_{row['status']}",
-            )
-        if row["status"] == "unclear" and name not in self._warned:
-            self._warned.add(name)
-            logger.warning(
-                "%s may not work: %s", name, row.get("status_reason", "its state is unclear")
-            )
-        from faultmaven.infrastructure.llm.providers.provider_class import (
-            construct,
-            load_provider_class,
-        )
-
-        config = rows.make_config(name, row, self.settings)
-        provider_class = load_provider_class(
-            name, row["provider_class"], self.settings.config_folder
-        )
-        provider = construct(name, lambda: provider_class(config))
+        provider = make_instance(name, row, self.settings, self._warned)
         if hasattr(provider, "circuits") and provider.circuits is None:
             provider.circuits = self.circuits
         return provider
