@@ -60,7 +60,7 @@ def serve(  # click passes the options by name
         registry.settings, host=host, port=port, workers=workers, insecure=insecure
     )
     if check:
-        problems = check_set_up(registry)
+        problems = check_set_up(registry, options)
         for problem in problems:
             say(problem)
         write("The configuration is good." if not problems else f"{len(problems)} problem(s).")

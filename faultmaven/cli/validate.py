@@ -75,7 +75,28 @@ def _check_all() -> tuple[list[str], list[Problem], list[Problem]]:
     problems = [
         problem for name, one in status.items() for problem in _row_problems(registry, name, one)
     ]
-    return checked, found + problems + _choice_problems(registry), in_settings(settings)
+    return (
+        checked,
+        found + problems + _choice_problems(registry) + _limit_problems(registry),
+        in_settings(settings),
+    )
+
+
+def _limit_problems(registry: ProviderRegistry) -> list[Problem]:
+    """Check that whoever has limits exists."""
+    from faultmaven.gateway.options import GatewayOptions
+    from faultmaven.infrastructure.llm.errors import ConfigurationError
+
+    settings = registry.settings
+    if settings.file is None or "limits" not in settings.file.data:
+        return []
+    try:
+        options = GatewayOptions.of(settings)
+    except ConfigurationError as error:
+        return [Problem(str(settings.file.path), None, "", error.message)]
+    unknown = options.allowances.unknown(registry.get_all_provider_names(), options.keys.names)
+    line = settings.file.line_of(("limits",))
+    return [Problem(str(settings.file.path), line, *told.split(": ", 1)) for told in unknown]
 
 
 def _row_problems(

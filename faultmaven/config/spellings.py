@@ -1,12 +1,15 @@
 """Other spellings of a provider's row that users bring along, turned into ours.
 
 `type`, `api_format`, `base_url`, `api_base`, `env_var`, `requires_api_key`, `features`, `location` and
-`custom_config` are how guides for unified back ends write a provider.
+`custom_config` are how guides for unified back ends write a provider, `rate_limit_settings` its limits.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from faultmaven.config.yaml_tree import Steps
 
 CLASS_OF_TYPE: Final = {
     "openai_compatible": "OpenAIProvider",
@@ -25,6 +28,7 @@ _RENAMED: Final = {
     "api_base": "default_base_url",
     "env_var": "api_key_var",
 }
+_RATES: Final = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute"}
 _AUTH_OF_METHOD: Final = {
     "bearer_token": {"style": "bearer"},
     "bearer": {"style": "bearer"},
@@ -49,6 +53,33 @@ def to_row(data: Any) -> Any:
     if extra:
         row["extra"] = extra | row.get("extra", {})
     return row
+
+
+def take_limits(data: dict[str, Any], lines: dict[Steps, int]) -> None:
+    """Turn `rate_limit_settings` of a file into `limits`; what is not understood is left as it is."""
+    theirs = data.get("rate_limit_settings")
+    if "limits" in data or not isinstance(theirs, dict) or theirs.keys() - {"enabled", "limits"}:
+        return
+    providers = theirs.get("limits", {})
+    if not isinstance(providers, dict):
+        return
+    del data["rate_limit_settings"]
+    data["limits"] = {
+        "enabled": theirs.get("enabled", True),
+        "providers": {name: _to_rate(entry) for name, entry in providers.items()},
+    }
+    for steps, line in list(lines.items()):
+        if steps[:2] == ("rate_limit_settings", "limits"):
+            ours = tuple(
+                _RATES.get(step, step) if isinstance(step, str) else step for step in steps[2:]
+            )
+            lines["limits", "providers", *ours] = line
+
+
+def _to_rate(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    return {_RATES.get(name, name): value for name, value in entry.items()}
 
 
 def _take_class(row: dict[str, Any]) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from faultmaven.config.suggest import did_you_mean
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from faultmaven.config.settings import Settings
 
@@ -114,16 +116,30 @@ class Allowances:
             return NO_BOUNDS
         return Allowance.of(self.providers.get(name), row.get("limits"))
 
-    def less_than(self, workers: int) -> list[str]:
-        """Name the limits that are smaller than the number of workers, so that they cannot be kept."""
+    def unknown(self, providers: Iterable[str], keys: Iterable[str]) -> list[str]:
+        """Say which limits are nobody's, one sentence each: a name is misspelt, or its owner is gone."""
+        found = []
+        for section, names, known in (
+            ("providers", self.providers, tuple(providers)),
+            ("keys", self.keys, tuple(keys)),
+        ):
+            kind = "provider" if section == "providers" else "key"
+            for name in names.keys() - set(known):
+                hint = did_you_mean(name, known)
+                found.append(f"limits.{section}.{name}: there is no such {kind}. {hint}".rstrip())
+        return sorted(found)
+
+    def too_small(self, workers: int) -> list[str]:
+        """Say which limits are less than the number of workers, so that their shares are more."""
         named = {f"limits.providers.{name}": entry for name, entry in self.providers.items()}
         named |= {f"limits.keys.{name}": entry for name, entry in self.keys.items()}
         named["limits.default"] = self.default
         return [
-            f"{place}.{kind}"
+            f"{place}.{kind}: {entry[kind]} cannot be shared out among {workers} workers; "
+            "each of them has 1."
             for place, entry in named.items()
             for kind in _SHARED
-            if self.enabled and kind in entry and entry[kind] < workers
+            if kind in entry and entry[kind] < workers
         ]
 
 

@@ -105,6 +105,11 @@ class KeyRing:
         return bool(self._callers)
 
     @property
+    def names(self) -> frozenset[str]:
+        """The callers' names."""
+        return frozenset(caller.name for _, caller in self._callers.values())
+
+    @property
     def has_admin(self) -> bool:
         """Tell whether any key is an administrator's."""
         return any(caller.admin for _, caller in self._callers.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from faultmaven.gateway.options import GatewayOptions
 
 
+logger = logging.getLogger("faultmaven.gateway")
+
+
 def make_registry(config: str | None) -> ProviderRegistry:
     """Give the registry, of another configuration file than the usual one if one is named.
 
@@ -44,9 +48,9 @@ def make_registry(config: str | None) -> ProviderRegistry:
     return registry
 
 
-def check_set_up(registry: ProviderRegistry) -> list[str]:
-    """Say what would keep the gateway from answering: one sentence each."""
-    problems = []
+def check_set_up(registry: ProviderRegistry, options: GatewayOptions) -> list[str]:
+    """Say what would keep the gateway from answering as it should: one sentence each."""
+    problems = options.allowances.unknown(registry.get_all_provider_names(), options.keys.names)
     status = registry.get_provider_status()
     problems += [f"{name}: {row['problem']}" for name, row in status.items() if row["problem"]]
     try:
@@ -69,6 +73,13 @@ def make_gateway(
     seen: State | None = None,
 ) -> Gateway:
     """Make a gateway with all of its paths."""
+    if worker == 0:
+        names = registry.get_all_provider_names()
+        for warning in (
+            *options.allowances.unknown(names, options.keys.names),
+            *options.allowances.too_small(options.workers),
+        ):
+            logger.warning("%s", warning)
     gateway = Gateway(registry, options, board=board, worker=worker, seen=seen)
     add_all(gateway)
     return gateway

@@ -57,3 +57,19 @@ def test_validate_holds_a_file_of_limits_against_their_schema(
 
     assert run.returncode == (2 if said else 0), run.stdout
     assert said in run.stdout
+
+
+@pytest.mark.parametrize("command", [["validate"], ["serve", "--check"]])
+def test_limits_of_nobody_are_named(tmp_path: Path, root: Path, command: list[str]) -> None:
+    (tmp_path / ".git").mkdir()
+    text = "limits: {providers: {grok_typo: {concurrency: 5}}, keys: {nobody: {concurrency: 5}}}"
+    (tmp_path / "faultmaven.yaml").write_text(text)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root), "HOME": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-m", "faultmaven", *command],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert run.returncode != 0
+    assert "limits.providers.grok_typo: there is no such provider" in run.stdout + run.stderr
+    assert "limits.keys.nobody: there is no such key" in run.stdout + run.stderr

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
+from faultmaven.config.errors import ConfigFileError
 from faultmaven.config.settings import load_settings
 from faultmaven.gateway.allowance import NO_BOUNDS, Allowance, Allowances
 
@@ -59,5 +60,54 @@ def test_the_workers_shares_are_the_limit(limit, workers):
 
 
 def test_limits_that_cannot_be_shared_out_are_named(allowances):
-    assert allowances.less_than(4) == ["limits.providers.groq.concurrency"]
-    assert allowances.less_than(2) == []
+    (told,) = allowances.too_small(4)
+
+    assert told.startswith("limits.providers.groq.concurrency: 3 cannot be shared out among 4")
+    assert allowances.too_small(2) == []
+
+
+def test_limits_that_are_nobodys_are_named(allowances):
+    assert allowances.unknown(["groq"], ["own", "other"]) == []
+    assert allowances.unknown(["grog", "openai"], ["own", "others"]) == [
+        "limits.keys.other: there is no such key. Did you mean others?",
+        "limits.providers.groq: there is no such provider. Did you mean grog?",
+    ]
+
+
+def test_another_spelling_of_limits_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "faultmaven.yaml"
+    path.write_text("""
+rate_limit_settings:
+  enabled: true
+  limits:
+    groq:
+      rpm: 60
+      tpm: 100000
+""")
+    read = Allowances.of(load_settings(FAULTMAVEN_CONFIG=str(path)))
+
+    assert read.of_provider("groq", {}) == Allowance(60, 100_000)
+    path.write_text(path.read_text().replace("60", "0"))
+    with pytest.raises(
+        ConfigFileError, match=r"yaml:6: limits.providers.groq.requests_per_minute"
+    ):
+        load_settings(FAULTMAVEN_CONFIG=str(path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rate_limit_settings: {burst: 5}",
+        "{rate_limit_settings: {enabled: true}, limits: {enabled: true}}",
+        "rate_limit_settings: {limits: [groq]}",
+        "rate_limit_settings: {limits: {groq: {rps: 5}}}",
+    ],
+)
+def test_what_is_not_understood_of_it_is_refused(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "faultmaven.yaml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigFileError, match="unknown field"):
+        load_settings(FAULTMAVEN_CONFIG=str(path))
