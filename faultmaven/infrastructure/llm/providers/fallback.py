@@ -132,7 +132,8 @@ async def stream_with_fallback(call: ChainCall) -> AsyncGenerator[LLMChunk]:
             if turn is None:
                 continue
             passage = turn.passage
-            prompt, options = provider._as_arguments(call.prompt, call.options)  # noqa: SLF001
+            with turn:
+                prompt, options = provider._as_arguments(call.prompt, call.options)  # noqa: SLF001
             async with aclosing(provider.stream(prompt, model=model, **options)) as chunks:
                 with turn:
                     chunk = await _next(chunks, deadline, provider)

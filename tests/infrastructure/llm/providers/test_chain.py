@@ -240,7 +240,7 @@ async def test_a_class_of_somebodys_own_has_a_circuit_as_well(registry):
 
 
 @pytest.mark.parametrize(
-    ("failure", "state"), [(OSError("cut"), "open"), (ValueError("bug"), "closed")]
+    ("failure", "state"), [(OSError("cut"), "open"), (errors.ContentFilterError("no"), "closed")]
 )
 async def test_streams_of_such_a_class_that_break_off_count(registry, failure, state):
     chain_of(registry, "plain", "b")
