@@ -349,6 +349,31 @@ async def test_error_of_such_a_class_becomes_ours(upstream: FakeUpstream) -> Non
     assert caught.value.provider == "handmade"
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("status:401", "Check the key in HANDMADE_API_KEY."),
+        ("status:404", "Set HANDMADE_MODEL to a model that it has"),
+        ("close-before-headers", "(set by HANDMADE_API_BASE)"),
+        ("invalid-json", "Is http://127.0.0.1:"),
+    ],
+)
+async def test_error_of_such_a_class_names_the_variable(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, fault: str, said: str
+) -> None:
+    monkeypatch.setenv("HANDMADE_API_KEY", KEY)
+    PROVIDER_SCHEMA["handmade"] = {
+        "provider_class": HandmadeProvider, "default_base_url": upstream.base_url,
+        "default_model": f"fm:{fault}",
+    }  # fmt: skip
+    request = LLMRequest([LLMMessage(role="user", content="Hello")])
+    with pytest.raises(LLMError) as caught:
+        await get_registry().get_provider("handmade").complete(request)
+
+    assert str(caught.value).startswith("handmade: ")
+    assert said in str(caught.value)
+
+
 async def test_error_of_such_a_class_is_ours_in_a_chain_too(upstream: FakeUpstream) -> None:
     PROVIDER_SCHEMA["handmade"] = row(
         upstream, provider_class=HandmadeProvider, default_model="fm:status:401"
@@ -433,7 +458,7 @@ class HangingProvider(HandmadeProvider):
 async def test_class_that_hangs_ends_at_the_timeout_of_the_call() -> None:
     provider = HangingProvider(ProviderConfig("handmade", KEY, "https://a.test", ["m"]))
     request = LLMRequest([LLMMessage(role="user", content="Hello")], timeout=0.01)
-    with pytest.raises(LLMTimeoutError, match="handmade did not answer in time"):
+    with pytest.raises(LLMTimeoutError, match="handmade: it did not answer in time"):
         await provider.complete(request)
     with pytest.raises(LLMTimeoutError):
         await anext(provider.stream_complete(request))

@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import wraps
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from faultmaven.infrastructure.llm.catalog import get_catalog
@@ -31,6 +32,7 @@ from faultmaven.infrastructure.llm.errors import (
 )
 from faultmaven.infrastructure.llm.pricing import FREE, Cost, price_call
 from faultmaven.infrastructure.llm.providers.config import ProviderConfig
+from faultmaven.infrastructure.llm.providers.remedy import explain
 from faultmaven.infrastructure.llm.secret import redact, remember_secret
 from faultmaven.infrastructure.llm.tokens import count_prompt_tokens
 from faultmaven.infrastructure.llm.types import (
@@ -76,6 +78,9 @@ __all__ = [
 logger = logging.getLogger("faultmaven.providers")
 
 _STATUS_IN_TEXT = re.compile(r"\b(?:error|status|http)\D{0,12}([45]\d\d)\b", re.IGNORECASE)
+
+# What HTTP clients raise for a broken connection (aiohttp's, httpx's), by name: neither is imported here.
+_CONNECTION_ERRORS = frozenset({"ClientConnectionError", "TransportError"})
 
 KEY_CHECK_TIMEOUT_S = 10.0
 
@@ -431,23 +436,28 @@ class BaseLLMProvider(ABC):
         return text, rest
 
     def _wrap_error(self, exc: Exception) -> LLMError:
-        """Turn what a custom provider raised into an `LLMError`."""
-        if isinstance(exc, TimeoutError):
-            msg = f"{self.provider_name} did not answer in time."
-            return LLMTimeoutError(msg, provider=self.provider_name, code="read_timeout")
-        text = redact(str(exc)) or type(exc).__name__
-        if isinstance(exc, OSError):
-            msg = f"{self.provider_name} cannot be reached: {text}"
-            return LLMConnectionError(msg, provider=self.provider_name, code="connect_failed")
-        if isinstance(exc, KeyError | IndexError | TypeError | AttributeError):
-            msg = f"{self.provider_name} answered in an unexpected shape: {type(exc).__name__} {text}"
-            return ResponseFormatError(msg, provider=self.provider_name, code="unexpected_shape")
-        if said := _STATUS_IN_TEXT.search(text):
-            # All that such a class gives is its sentence, which names the status.
-            error = parse_error(int(said[1]), {}, text.encode("utf-8", "replace"))
-            error.provider = self.provider_name
-            return error.with_message(f"{self.provider_name} failed: {text}")
-        return ServerError(f"{self.provider_name} failed: {text}", provider=self.provider_name)
+        """Turn what a custom provider raised into an `LLMError` that says what to do."""
+        config = self.config
+        if config.name != self.provider_name:
+            config = replace(config, name=self.provider_name)
+        return explain(_error_of(exc), config, None)
+
+
+def _error_of(exc: Exception) -> LLMError:
+    if isinstance(exc, TimeoutError):
+        return LLMTimeoutError("it did not answer in time", code="read_timeout")
+    text = redact(str(exc)) or type(exc).__name__
+    if isinstance(exc, OSError) or any(
+        c.__name__ in _CONNECTION_ERRORS for c in type(exc).__mro__
+    ):
+        return LLMConnectionError(f"it cannot be reached: {text}", code="connect_failed")
+    if isinstance(exc, KeyError | IndexError | TypeError | AttributeError | JSONDecodeError):
+        msg = f"it answered in an unexpected shape: {type(exc).__name__} {text}"
+        return ResponseFormatError(msg, code="unexpected_shape")
+    if said := _STATUS_IN_TEXT.search(text):
+        # All that such a class gives is its sentence, which names the status.
+        return parse_error(int(said[1]), {}, text.encode("utf-8", "replace")).with_message(text)
+    return ServerError(f"it failed: {text}")
 
 
 def make_provider_config(

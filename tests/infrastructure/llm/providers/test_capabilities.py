@@ -64,7 +64,9 @@ async def test_system_prompt_leads_the_first_message_of_the_user(
 
 
 async def test_system_prompt_leads_a_message_of_several_parts(upstream: FakeUpstream) -> None:
-    talk = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, IMAGE]}]
+    talk: list[dict[str, Any]] = [
+        {"role": "user", "content": [{"type": "text", "text": "What is it?"}, IMAGE]}
+    ]
     async with acme(upstream, NO_SYSTEM) as provider:
         await provider.generate(talk, system_prompt="Be brief.")
 
