@@ -9,6 +9,7 @@ import re
 import signal
 import sqlite3
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -290,6 +291,12 @@ async def test_a_killed_gateway_loses_no_call(serve, kept):
     assert sorted(file.name for file in kept.parent.iterdir()) == ["ledger.db"]
 
 
+def wait_for_journal(kept):
+    end = time.monotonic() + 10
+    while not any(file.stat().st_size for file in kept.parent.glob("*-open-*")):
+        assert time.monotonic() < end
+
+
 async def test_a_call_that_was_open_when_the_gateway_was_killed_is_incomplete(
     serve, kept, upstream
 ):
@@ -301,6 +308,7 @@ async def test_a_call_that_was_open_when_the_gateway_was_killed_is_incomplete(
         session.post(gateway.url + CHAT, json=body) as reply,
     ):
         await reply.content.readline()
+        await asyncio.wait_for(asyncio.to_thread(wait_for_journal, kept), 10)
         gateway.process.kill()
         await gateway.process.wait()
     upstream.release()

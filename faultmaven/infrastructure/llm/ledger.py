@@ -112,7 +112,8 @@ class Ledger:
         self._journal = Journal(store.path)
         self._added = 0
         self._begun = 0
-        self._open: dict[int, bytes] = {}
+        self._open: dict[int, tuple[int, str, str, str]] = {}
+        self._open_until = 0
         self._has_rows = threading.Event()
         self._is_closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -137,9 +138,14 @@ class Ledger:
             self._thread.start()
 
     def begin(self, time_ms: int, request_id: str, front: str, caller: str) -> int:
-        """Note that a call has begun; give the number that `add` takes."""
+        """Note that a call has begun; give the number that `add` takes.
+
+        The thread writes it to the journal if the call lasts longer than the thread's next round.
+        """
         self._begun = number = self._begun + 1
-        self._open[number] = self._journal.begin(number, time_ms, request_id, front, caller)
+        self._open[number] = (time_ms, request_id, front, caller)
+        if not self._has_rows.is_set():
+            self._has_rows.set()
         return number
 
     def add(self, row: Row, begun: int = 0) -> bool:
@@ -182,9 +188,7 @@ class Ledger:
         """Write what waits; False where that is not possible now."""
         try:
             self._ensure_open()
-            former = None
-            if self._journal.size > TURN_BYTES and self._journal.is_open:
-                former = self._journal.turn(b"".join([*self._open.values()]))
+            former = self._turn_journal()
             while self._rows or self._exchanges:
                 self._write_batch()
             if former is not None:
@@ -242,6 +246,19 @@ class Ledger:
             self._has_rows.wait(SWEEP_S)
             self._is_closing.wait(FLUSH_S)
         self._store.close()
+
+    def _turn_journal(self) -> int | None:
+        """Write to the journal which calls are open, and turn it where it has grown."""
+        former = None
+        if self._journal.size > TURN_BYTES and self._journal.is_open:
+            former = self._journal.turn()
+            self._open_until = 0
+        # A call that ends meanwhile has its row in the file that is written now, whatever comes first.
+        for number, told in [*self._open.items()]:
+            if number > self._open_until:
+                self._journal.begin(number, told)
+                self._open_until = number
+        return former
 
     def _ensure_open(self) -> None:
         """Open the file and the journal, and take what dead processes have left."""

@@ -365,6 +365,7 @@ def test_calls_that_had_begun_are_incomplete(make, path):
     ledger.flush()
     first = ledger.begin(1, "req_1", "f", "key1")
     ledger.begin(2, "req_2", "f", "key1")
+    ledger.flush()
     ledger.add(row(1), first)
     crash(ledger)
     open_another(path)

@@ -1,6 +1,6 @@
 """What is not in the database yet, in files that a killed process leaves behind.
 
-Each call has a line when it begins and one, with its row, when it has ended.  A line is one write to the
+Each call has a line with its row when it has ended, and one before where it lasts.  A line is one write to the
 page cache, which outlives the process, though not the machine.  The database knows up to which number
 rows are in it, so that no row is taken twice.
 """
@@ -71,22 +71,19 @@ class Journal:
             raise
         self._active = self._files[0]
 
-    def begin(self, number: int, *told: str | int) -> bytes:
-        """Write that a call has begun; give the line."""
-        line = b"\n" + codec.dumps(("b", number, *told))
-        self._write(line)
-        return line
+    def begin(self, number: int, told: tuple[int, str, str, str]) -> None:
+        """Write that a call has begun: when, its id, API and caller."""
+        self._write(b"\n" + codec.dumps(("b", number, *told)))
 
     def end(self, number: int, begun: int, row: Row) -> None:
         """Write a row, by its number, and that of the beginning."""
         self._write(b"\n" + codec.dumps(("e", number, begun, row)))
 
-    def turn(self, still_open: bytes) -> int:
-        """Write to the other file from now on, beginning with the calls that are open; give this one."""
+    def turn(self) -> int:
+        """Write to the other file from now on; give this one."""
         former = self._active
         self._active = self._files[former == self._files[0]]
         self.size = 0
-        self._write(still_open)
         return former
 
     def clear(self, descriptor: int) -> None:
