@@ -14,7 +14,7 @@ from faultmaven.gateway.admission import Admission
 from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.auth import ANYONE, presented_key, too_many_tries, unauthorised
 from faultmaven.gateway.books import Books
-from faultmaven.gateway.cors import is_preflight, preflight_fields
+from faultmaven.gateway.cors import is_foreign, is_preflight, preflight_fields
 from faultmaven.gateway.eras import Eras, close_all
 from faultmaven.gateway.failed_tries import FailedTries
 from faultmaven.gateway.faults import Fault
@@ -127,6 +127,7 @@ class Gateway:
     ) -> None:
         self.registry = registry
         self.options = options
+        self._is_keyless, self._is_at_home = not options.keys, options.is_loopback
         self.meter = Meter()
         self.meter.breakers.circuits = registry.circuits
         self.admission = Admission(
@@ -298,6 +299,7 @@ class Gateway:
     def take_options(self, options: GatewayOptions) -> None:
         """Put other options in force for the requests that begin now."""
         self.options = options
+        self._is_keyless, self._is_at_home = not options.keys, options.is_loopback
         self.admission.adopt(options.allowances, options.max_concurrency, options.queue_s)
         self.failed_tries.limit = options.failed_auth_per_minute
 
@@ -374,6 +376,14 @@ class Gateway:
         if route.access == "open":
             return page
         headers = visit.request.headers
+        if self._is_keyless and is_foreign(
+            headers, self.options.cors_origins, at_home=self._is_at_home
+        ):
+            message = (
+                "This gateway has no keys, so that pages of other sites may not call it: set"
+                " FAULTMAVEN_GATEWAY_KEYS, or name their origins in gateway.cors_origins."
+            )
+            raise Fault(403, "permission", "foreign_origin", message, should_retry=False)
         caller = self.options.keys.find(presented_key(headers))
         if route.access == "admin" and not self._is_admin(visit.request, caller):
             raise self._refusal(visit.request)
@@ -398,7 +408,12 @@ class Gateway:
         """Tell whether a request may see what is not for clients: by its key, or from this machine."""
         if caller is not None and caller.admin:
             return True
-        return not self.options.keys.has_admin and (request.remote or "").startswith(_LOOPBACK)
+        if self.options.keys.has_admin or not (request.remote or "").startswith(_LOOPBACK):
+            return False
+        headers = request.headers
+        if "X-Forwarded-For" in headers or "Forwarded" in headers:
+            return False  # a proxy on this machine speaks for somebody else
+        return not is_foreign(headers, self.options.cors_origins, at_home=True)
 
     def _request_id(self, headers: Mapping[str, str]) -> str:
         given = headers.get("x-request-id")

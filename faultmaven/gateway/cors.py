@@ -16,6 +16,10 @@ MAX_AGE_S: Final = 600
 _ORIGIN: Final = re.compile(
     r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?"
 )
+# Names of this machine that nobody else's name server can point here.
+_HOME: Final = re.compile(
+    r"(localhost|[a-z0-9-]+\.localhost|127(\.[0-9]{1,3}){3}|\[::1\])?(:[0-9]{1,5})?", re.IGNORECASE
+)
 _NAMES: Final = re.compile(r"[A-Za-z0-9, _-]{0,1024}")
 _SHOWN: Final = (
     "retry-after, x-request-id, x-should-retry, x-faultmaven-attempts, x-faultmaven-cost-usd, "
@@ -37,6 +41,24 @@ def origin_fields(origins: Collection[str], headers: Mapping[str, str]) -> str:
         f"vary: Origin\r\naccess-control-allow-origin: {origin}\r\n"
         f"access-control-expose-headers: {_SHOWN}\r\n"
     )
+
+
+def is_foreign(headers: Mapping[str, str], origins: Collection[str], *, at_home: bool) -> bool:
+    """Tell whether a page of another site may be behind a request, in a browser that runs here.
+
+    A browser sends what any page wants to the machine that it runs on, and a site can have its own name
+    point there: without a key, only Origin and Host tell.
+
+    Args:
+        headers: of the request.
+        origins: those that may call.
+        at_home: the gateway is reached by names of this machine alone.
+    """
+    host = headers.get("Host", "")
+    if at_home and _HOME.fullmatch(host) is None:
+        return True
+    origin = headers.get("Origin")
+    return origin is not None and origin not in origins and origin.partition("://")[2] != host
 
 
 def is_preflight(method: str, origins: Collection[str], headers: Mapping[str, str]) -> bool:

@@ -267,3 +267,60 @@ keys: [{name: narrow, key: vk-narrow-0123456789, models: [openai/mine]}]
             assert (reply.status, error["code"]) == (404, "model_not_found")
             assert "groq" not in error["message"]
             assert error["message"].replace(model, "").count("secret-project") == 0
+
+
+FOREIGN = {
+    "another page": {"Origin": "https://evil.example"},
+    "no origin": {"Origin": "null"},
+    "a name pointed here": {"Host": "evil.example"},
+    "a name pointed here, with a port": {"Host": "evil.example:8080"},
+    "a name that begins well": {"Host": "localhost.evil.example"},
+    "an address that begins well": {"Host": "127.0.0.1.evil.example"},
+}
+
+
+@pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
+async def test_pages_of_other_sites_cannot_use_a_gateway_without_keys(start, upstream, headers):
+    body = json.dumps({"model": "openai/f", "messages": MESSAGES})
+    async with start(FAULTMAVEN_GATEWAY_KEYS="") as client:
+        for path, route in client.gateway.routes().items():
+            for method in route.pages:
+                if route.access != "open":
+                    async with client.session.request(
+                        method,
+                        client.url + concrete(path),
+                        data=None if method == "GET" else body,
+                        headers={"Content-Type": "text/plain", **headers},
+                    ) as reply:
+                        assert reply.status == 403, (method, path)
+
+    assert not upstream.requests
+
+
+async def test_a_gateway_without_keys_serves_those_at_home(start):
+    async with start(
+        "gateway: {cors_origins: ['https://app.example']}", FAULTMAVEN_GATEWAY_KEYS=""
+    ) as client:
+        for headers in (
+            {},
+            {"Host": "localhost:8080"},
+            {"Host": "faultmaven.localhost"},
+            {"Host": "[::1]:8080"},
+            {"Origin": "https://app.example"},
+            {"Host": "localhost:8080", "Origin": "http://localhost:8080"},
+        ):
+            async with client.session.get(client.url + "/v1/models", headers=headers) as reply:
+                assert reply.status == 200, headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Forwarded-For": "203.0.113.9"}, {"Forwarded": "for=203.0.113.9"}, *FOREIGN.values()],
+)
+async def test_who_comes_through_a_proxy_is_no_administrator(start, headers):
+    async with start("gateway: {failed_auth_per_minute: 0}") as client:
+        async with client.session.get(client.url + "/metrics") as reply:
+            assert reply.status == 200
+        for path in ("/metrics", "/health/providers"):
+            async with client.session.get(client.url + path, headers=headers) as reply:
+                assert reply.status == 401
