@@ -234,8 +234,14 @@ async def _tested(subject: _Subject) -> str:
 
 
 def _own_tests(name: str) -> list[str]:
-    """Find tests of a provider below the working folder."""
-    return sorted(map(str, Path().glob(f"**/test_*{name.replace('-', '_')}*.py")))
+    """Find tests of a provider in the working folder, one folder below, and anywhere in `tests`."""
+    pattern = f"test_*{name.replace('-', '_').replace('.', '_')}*.py"
+    # Never the whole tree: the working folder may be a home directory.
+    return [
+        str(path)
+        for at in (pattern, f"*/{pattern}", f"tests/**/{pattern}")
+        for path in Path().glob(at)
+    ]
 
 
 async def _priced(subject: _Subject) -> str:

@@ -110,6 +110,21 @@ class Test{class_name}(ProviderContract):
         )
 '''
 
+_ROW_TEST: Final = '''\
+"""The row {name} does what every provider must; run it beside faultmaven.yaml."""
+
+from faultmaven.infrastructure.llm.providers import create_provider
+from faultmaven.testing import ProviderContract
+
+
+class Test{row_class_name}(ProviderContract):
+    dialect = "{dialect}"  # what the server of the tests speaks
+
+    def make_provider(self, base_url):
+        config = {{"base_url": base_url, "api_key": self.api_key, "max_retries": 0}}
+        return create_provider(config, "{name}")
+'''
+
 
 @click.command("new")
 @click.argument("name")
@@ -119,7 +134,7 @@ class Test{class_name}(ProviderContract):
     "--dialect", type=click.Choice(sorted(_DIALECTS)), default="openai", show_default=True,
     help="The API that it speaks.",
 )  # fmt: skip
-@click.option("--code", is_flag=True, help="Write a class of its own too, and its test.")
+@click.option("--code", is_flag=True, help="Write a class of its own too.")
 @click.option(
     "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(),
     help="Where faultmaven.yaml is, or shall be.  [default: here]",
@@ -127,10 +142,10 @@ class Test{class_name}(ProviderContract):
 def new_provider(
     name: str, base_url: str, model: str, dialect: str, code: bool, folder: Path
 ) -> int:
-    """Write the files of a new provider NAME: a row in providers.d, ready to be changed.
+    """Write the files of a new provider NAME: a row in providers.d, ready to be changed, and its test.
 
-    With --code also NAME_provider.py, a class with a dialect of its own, and a test that passes as it
-    is.  Nothing that is there already is overwritten.
+    With --code also NAME_provider.py, a class with a dialect of its own.  The test passes as it is.
+    Nothing that is there already is overwritten.
     """
     if not _NAME.fullmatch(name):
         msg = (
@@ -162,7 +177,7 @@ def make_files(
         base_url: the API's address.
         model: the model to ask for.
         dialect: openai, anthropic or ollama; of no effect with `code`.
-        code: whether it gets a class of its own, and a test.
+        code: whether it gets a class of its own.
     """
     module = f"{'' if name[0].isalpha() else 'the_'}{_stem(name)}_provider"
     words = {
@@ -174,12 +189,16 @@ def make_files(
         "module": module,
         "class_name": _class_name(name),
         "provider_class": _DIALECTS[dialect],
+        "row_class_name": _class_name(name).removesuffix("Provider"),
+        "dialect": dialect,
     }
     own = _ROW_OF_CODE if code else _ROW_CLASS if dialect != "openai" else ""
     files = {Path("providers.d") / f"{name}.yaml": (_ROW + own).format(**words)}
     if code:
         files[Path(f"{module}.py")] = _CODE.format(**words)
         files[Path(f"test_{module}.py")] = _TEST.format(**words)
+    else:
+        files[Path(f"test_{module.removesuffix('_provider')}.py")] = _ROW_TEST.format(**words)
     return files
 
 

@@ -22,6 +22,19 @@ def test_a_row_is_a_provider_at_once(faultmaven, tmp_path):
     assert "ACME_EU_API_KEY" in written.stderr + written.stdout
 
 
+@pytest.mark.parametrize("dialect", ["anthropic", "ollama", "openai"])
+def test_a_row_passes_its_test_unchanged(faultmaven, tmp_path, environment, dialect):
+    written = faultmaven("providers", "new", "acme-2", "--dialect", dialect)
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path, env={**environment, "PYTHONWARNINGS": ""}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert written.returncode == 0
+    assert tested.returncode == 0, tested.stdout
+    assert (tmp_path / "test_acme_2.py").is_file()
+
+
 @pytest.mark.parametrize("name", ["myprovider", "acme-2", "7.up"])
 def test_a_class_passes_its_test_unchanged(faultmaven, tmp_path, environment, name):
     written = faultmaven("providers", "new", name, "--code")
