@@ -87,7 +87,9 @@ def _serve(upstream: str, configuration: str = "") -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as said:
         if configuration:
             Path(folder, "faultmaven.yaml").write_text(configuration, encoding="utf-8")
-        with subprocess.Popen(command, cwd=folder, env=variables, stderr=said) as process:
+        with subprocess.Popen(
+            command, cwd=folder, env={**variables, "XDG_STATE_HOME": folder}, stderr=said
+        ) as process:
             try:
                 yield Server(process.pid, _wait_for_port(process, said.fileno()))
             finally:

@@ -125,13 +125,12 @@ def _show(read: Callable[[CallReader], Rows], columns: tuple[str, ...], *, as_js
 
 
 def _find_path() -> Path:
-    from faultmaven.config.folders import state_folder
-    from faultmaven.gateway.books import LEDGER_NAME
+    from faultmaven.gateway.books import default_path
     from faultmaven.infrastructure.llm.ledger import path_of_url
 
     settings = start_registry().settings
     url = settings.faultmaven_database_url
-    return state_folder(settings) / LEDGER_NAME if url is None else path_of_url(url)
+    return default_path(settings) if url is None else path_of_url(url)
 
 
 def _timed(row: dict[str, Any]) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from typing_extensions import override
 
 from faultmaven.config.folders import state_folder
 from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.secret import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from faultmaven.config.settings import Settings
     from faultmaven.gateway.meter import Meter
@@ -93,6 +95,13 @@ class Books:
 
     def note(self, record: Record) -> None:
         """Write down a call that has ended."""
+        try:
+            self._write_down(record)
+        except (TypeError, ValueError):
+            # Half a surrogate pair in a name, say: no reason to fail a call that has been answered.
+            logger.exception("request %a cannot be written down", record.request_id)
+
+    def _write_down(self, record: Record) -> None:
         self._clean_id(record)
         # It may be a client's own word.
         record.model = _redacted_name(record.model)
@@ -225,4 +234,17 @@ def find_ledger(settings: Settings) -> Ledger | None:
         return None
     from faultmaven.infrastructure.llm.ledger import make_ledger
 
-    return make_ledger(section, url, state_folder(settings) / LEDGER_NAME)
+    return make_ledger(section, url, lambda: default_path(settings))
+
+
+def default_path(settings: Settings) -> Path:
+    """Give the ledger's file where no variable names one.
+
+    Raises:
+        ConfigurationError: whoever runs this has no home.
+    """
+    try:
+        return state_folder(settings) / LEDGER_NAME
+    except RuntimeError:
+        msg = "There is no home folder for the ledger: name its file in FAULTMAVEN_DATABASE_URL."
+        raise ConfigurationError(msg, code="no_ledger_path") from None

@@ -176,3 +176,15 @@ async def test_a_log_that_nobody_reads_stops_no_call():
     handler = AccessLines(write=refuse)
     handler.add(Record("r", "openai_chat", "key1", 0.0))
     handler.flush()
+
+
+async def test_a_call_that_cannot_be_written_down_is_answered_all_the_same(
+    start, tmp_path, caplog
+):
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    async with start(FAULTMAVEN_DATABASE_URL=url) as client:
+        record = Record("r", "openai_chat", "half \ud800 a pair", 0.0)
+        client.gateway.finish(record)
+        assert await send(client, CHAT, BODY) == 200
+
+    assert "cannot be written down" in caplog.text

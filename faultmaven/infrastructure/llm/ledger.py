@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from faultmaven.infrastructure.llm.db.call_store import COLUMNS, CallStore
-from faultmaven.infrastructure.llm.db.journal import TURN_BYTES, Journal, leftovers
+from faultmaven.infrastructure.llm.db.journal import TURN_BYTES, Journal, leftovers, row_line
 from faultmaven.infrastructure.llm.db.private_file import alone_in
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.secret import redact
@@ -154,14 +154,19 @@ class Ledger:
         Args:
             row: in the order of `COLUMNS`.
             begun: what `begin` gave, 0 without it.
+
+        Raises:
+            ValueError: the row holds what no file can.
+            TypeError: as before.
         """
         self._open.pop(begun, None)
         if len(self._rows) >= MAX_WAITING:
             return False
-        self._added = number = self._added + 1
+        line = row_line(self._added + 1, begun, row)
+        self._added += 1
         # Before the journal: what is there and not here is lost when the journal is emptied.
         self._rows.append(row)
-        self._journal.end(number, begun, row)
+        self._journal.write(line)
         if not self._has_rows.is_set():
             self._has_rows.set()
         return True
@@ -229,6 +234,14 @@ class Ledger:
             self._fail(exc)
 
     def _run(self) -> None:
+        try:
+            self._keep_writing()
+        except Exception:
+            # Nobody else would notice.
+            logger.exception("the ledger has ended by a fault of its own: nothing more is written")
+            self.problem = "a fault of its own"
+
+    def _keep_writing(self) -> None:
         while True:
             self.sweep_if_due(time.monotonic())
             is_closing = self._is_closing.is_set()
@@ -313,23 +326,25 @@ class Ledger:
         self._store.close()
 
 
-def make_ledger(section: Mapping[str, Any], url: str | None, default_path: Path) -> Ledger | None:
+def make_ledger(
+    section: Mapping[str, Any], url: str | None, default_path: Callable[[], Path]
+) -> Ledger | None:
     """Make the ledger that a configuration asks for; None for none.
 
     Args:
         section: the file's `retention`.
         url: FAULTMAVEN_DATABASE_URL.
-        default_path: the file where no URL names one.
+        default_path: gives the file where no URL names one.
 
     Raises:
         ConfigurationError: the URL is none of SQLite's, or contents would be kept for ever.
     """
-    path = default_path if url is None else path_of_url(url)
+    path = None if url is None else path_of_url(url)
     retention = Retention.of(section)
     is_asked_for = url is not None or retention.days is not None or retention.rows is not None
     if not is_asked_for or retention.keeps_nothing:
         return None
-    return Ledger(CallStore(path), retention)
+    return Ledger(CallStore(path or default_path()), retention)
 
 
 def path_of_url(url: str) -> Path:

@@ -267,12 +267,12 @@ def test_a_secret_in_a_client_s_words_is_redacted(make, path, name):
     ],
 )
 def test_nothing_is_kept_unless_it_is_said(section, url, is_kept, tmp_path):
-    assert (make_ledger(section, url, tmp_path / "l.db") is not None) is is_kept
+    assert (make_ledger(section, url, lambda: tmp_path / "l.db") is not None) is is_kept
 
 
 def test_contents_are_not_kept_for_ever(tmp_path):
     with pytest.raises(ConfigurationError, match="days or rows"):
-        make_ledger({"content": True}, "sqlite:///x.db", tmp_path / "l.db")
+        make_ledger({"content": True}, "sqlite:///x.db", lambda: tmp_path / "l.db")
 
 
 @pytest.mark.parametrize(
@@ -419,3 +419,24 @@ def test_a_journal_in_use_is_left_alone(make, path):
     assert read(path) == []
     assert ledger.flush()
     assert read(path) == [("req_1",)]
+
+
+def test_a_row_that_no_file_can_hold_is_refused_and_spoils_nothing(make, path):
+    ledger = make()
+    with pytest.raises((TypeError, ValueError)):
+        ledger.add(row(1, model="half \ud800 a pair"))
+    ledger.add(row(2))
+
+    assert ledger.flush()
+    assert read(path) == [("req_2",)]
+
+
+def test_a_fault_of_the_thread_is_told(make, caplog):
+    ledger = make()
+    ledger._store.write = None
+    ledger.start()
+    ledger.add(row(1))
+    ledger._thread.join(10)
+
+    assert ledger.problem
+    assert "fault of its own" in caplog.text

@@ -73,11 +73,7 @@ class Journal:
 
     def begin(self, number: int, told: tuple[int, str, str, str]) -> None:
         """Write that a call has begun: when, its id, API and caller."""
-        self._write(b"\n" + codec.dumps(("b", number, *told)))
-
-    def end(self, number: int, begun: int, row: Row) -> None:
-        """Write a row, by its number, and that of the beginning."""
-        self._write(b"\n" + codec.dumps(("e", number, begun, row)))
+        self.write(b"\n" + codec.dumps(("b", number, *told)))
 
     def turn(self) -> int:
         """Write to the other file from now on; give this one."""
@@ -103,7 +99,8 @@ class Journal:
         while self._files:
             os.close(self._files.pop())
 
-    def _write(self, line: bytes) -> None:
+    def write(self, line: bytes) -> None:
+        """Write a line; where that is not possible the journal is closed until the next `open`."""
         # A line begins with its line feed: one that is cut off spoils no other.
         if self._active < 0:
             return
@@ -113,6 +110,16 @@ class Journal:
             self._active = -1
             logger.warning("calls are not in the ledger's journal for now: %s", exc)
         self.size += len(line)
+
+
+def row_line(number: int, begun: int, row: Row) -> bytes:
+    """Give the line of a row, by its number, and that of the beginning.
+
+    Raises:
+        ValueError: the row holds what no text can.
+        TypeError: as before.
+    """
+    return b"\n" + codec.dumps(("e", number, begun, row))
 
 
 class Leftover(NamedTuple):
