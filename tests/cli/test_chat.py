@@ -254,6 +254,38 @@ def test_chat_ends_with_2_for_a_wrong_configuration(
     assert "Traceback" not in run.stderr
 
 
+CANARY = "sk-canary-0123456789abcdef"
+
+
+@pytest.mark.parametrize("how", [[], ["--no-stream"], ["--json"]], ids=["stream", "plain", "json"])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("status:401", ["HTTP 401", "Check the key in ACME_API_KEY"]),
+        ("auth-echo", ["[redacted]", "Check the key in ACME_API_KEY"]),
+        ("status:404", ["HTTP 404", "Set ACME_MODEL to a model that it has"]),
+        ("200-html", ["HTML", "(set by ACME_API_BASE)"]),
+        ("truncated-json", ["not valid JSON", "(set by ACME_API_BASE)"]),
+        ("close-before-headers", ["closed the connection", "(set by ACME_API_BASE)"]),
+        ("null-content", ["ACME_MODEL", "ACME_API_BASE"]),
+    ],
+)
+def test_chat_says_what_failed_and_what_to_do(
+    faultmaven: FaultMaven, upstream: FakeUpstream, how: list[str], fault: str, said: list[str]
+) -> None:
+    env = {
+        "FAULTMAVEN_PROVIDERS": "acme", "CHAT_PROVIDER": "acme", "ACME_API_KEY": CANARY,
+        "ACME_API_BASE": upstream.base_url, "ACME_MODEL": f"fm:{fault}", "LLM_MAX_RETRIES": "0",
+    }  # fmt: skip
+    run = faultmaven("chat", *how, "Hello", env=env)
+
+    assert run.returncode == 1
+    assert run.stderr.startswith("faultmaven: acme: ")
+    assert all(part in run.stderr for part in said), run.stderr
+    assert "Traceback" not in run.stderr
+    assert CANARY not in run.stderr + run.stdout
+
+
 def test_chat_takes_arguments_that_are_no_utf8(start: Start) -> None:
     command: list[str | bytes] = [
         sys.executable,
