@@ -339,6 +339,10 @@ class Gateway:
 
     def metrics(self) -> bytes:
         """Give the numbers of all workers in Prometheus' form."""
+        return self.numbers().expose()
+
+    def numbers(self) -> Meter:
+        """Give the numbers of all workers."""
         self.books.count_waiting()
         others = self._board.others(self._worker) if self._board is not None else ()
         return merged(self.meter, others).expose()

@@ -129,6 +129,10 @@ class Meter:
             series = self._new_series(key)
         series.add(record)
 
+    def series(self) -> Iterable[tuple[tuple[str, str, str, str], Series]]:
+        """Give the numbers by front, provider, model and outcome."""
+        return self._series.items()
+
     def to_bytes(self) -> bytes:
         """Give all numbers, for the board."""
         rows = [

@@ -1,11 +1,10 @@
-"""The pages that are no API: health, metrics, models, and the front door."""
+"""The pages that are no API: health and metrics."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from faultmaven import __version__
 from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.app import Route
 from faultmaven.gateway.faults import Fault
@@ -27,15 +26,10 @@ class Pages:
 
     def routes(self) -> Iterable[tuple[str, Route]]:
         """Give the paths."""
-        yield "/", _open(self.home)
         yield "/health/live", _open(self.live)
         yield "/health/ready", _open(self.ready)
         yield "/health/providers", Route({"GET": self.providers}, access="admin")
         yield "/metrics", Route({"GET": self.metrics}, access="admin")
-
-    async def home(self, visit: Visit) -> Answer:
-        """Say what this is; some clients ask before they call."""
-        return json_answer({"service": "faultmaven", "version": __version__}, visit)
 
     async def live(self, visit: Visit) -> Answer:
         """Say that the process answers."""

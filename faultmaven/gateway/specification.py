@@ -155,7 +155,10 @@ def _paths() -> Schema:
             }
         },
         "/openapi.json": {"get": _read("openapi", "Any", is_open=True)},
-        "/": {"get": _read("home", "Any", is_open=True)},
+        "/": {"get": _home()},
+        "/dashboard/numbers": {"get": _read("dashboardNumbers", "Any")},
+        "/dashboard/page.css": {"get": _page("dashboardStyle", "text/css")},
+        "/dashboard/page.js": {"get": _page("dashboardScript", "text/javascript")},
     }
 
 
@@ -228,6 +231,25 @@ def _read(
     if is_open:
         described["security"] = []
     return described
+
+
+def _home() -> Schema:
+    """Describe the front door: JSON for programs, a page for browsers."""
+    described = _read("home", "Any", is_open=True)
+    described["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
+    return described
+
+
+def _page(name: str, kind: str) -> Schema:
+    content = {kind: {"schema": {"type": "string"}}}
+    return {
+        "operationId": name,
+        "security": [],
+        "responses": {
+            "200": {"description": "A file of the dashboard.", "content": content},
+            **_errors("Any"),
+        },
+    }
 
 
 def _errors(schema: str) -> Schema:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from faultmaven.gateway.app import Route
+from faultmaven.gateway.dashboard import Dashboard
 from faultmaven.gateway.fronts.anthropic_messages import ID_HEADER, MessagesFront
 from faultmaven.gateway.fronts.gemini import GeminiPages
 from faultmaven.gateway.fronts.openai_chat import ChatFront
@@ -48,6 +49,7 @@ def add_all(gateway: Gateway) -> None:
     embeddings = EmbeddingCall(gateway, EmbeddingsFront())
     gateway.add_routes([(EMBEDDINGS, Route({"POST": embeddings}, front=EmbeddingsFront.name))])
     for pages in (
+        Dashboard(gateway),
         Pages(gateway),
         ModelsPage(gateway),
         GeminiPages(gateway),
