@@ -345,7 +345,7 @@ class Gateway:
         """Give the numbers of all workers."""
         self.books.count_waiting()
         others = self._board.others(self._worker) if self._board is not None else ()
-        return merged(self.meter, others).expose()
+        return merged(self.meter, others)
 
     def show_numbers(self) -> None:
         """Show this worker's numbers to the others."""
