@@ -9,7 +9,7 @@ from faultmaven.infrastructure.llm.types import Usage
 from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.anthropic_blocks import REASONING_FORMAT
 from faultmaven.infrastructure.llm.wire.anthropic_messages import FINISH_REASONS
-from faultmaven.infrastructure.llm.wire.anthropic_seal import call_to_wire, seal
+from faultmaven.infrastructure.llm.wire.anthropic_seal import call_to_wire, is_sealed, seal
 from faultmaven.infrastructure.llm.wire.errors import error_class_name
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def response_to_wire(response: LLMResponse) -> dict[str, Any]:
         block for d in response.reasoning_details if (block := detail_to_wire(d)) is not None
     ]
     if response.reasoning and not any(block["type"] == "thinking" for block in blocks):
-        blocks.insert(0, {"type": "thinking", "thinking": response.reasoning, "signature": ""})
+        first: dict[str, Any] = {"type": "thinking", "thinking": response.reasoning}
+        if blocks and is_sealed(blocks[0]):
+            first["signature"] = blocks.pop(0)["data"]
+        blocks.insert(0, {"signature": "", **first})
     if text := response.content or response.refusal:
         blocks.append({"type": "text", "text": text})
     for call in response.tool_calls:
@@ -251,7 +254,10 @@ class StreamEncoder:
         block = detail_to_wire(detail)
         if block is None:
             return
-        if block["type"] == "redacted_thinking":
+        if self._open == "thinking" and is_sealed(block):
+            self._delta({"type": "signature_delta", "signature": block["data"]}, events)
+            self._leave(events)
+        elif block["type"] == "redacted_thinking":
             self._leave(events)
             self._open_block("redacted_thinking", block, events)
             self._close_block(events)

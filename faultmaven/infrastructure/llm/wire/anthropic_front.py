@@ -164,7 +164,8 @@ def _assistant(blocks: list[dict[str, Any]]) -> LLMMessage:
         message["tool_calls"] = calls
     if details:
         message["reasoning_details"] = details
-    if reasoning := "".join(str(d.get("text") or "") for d in details):
+    texts = [block.get("thinking") for block in blocks if block.get("type") == "thinking"]
+    if reasoning := "".join(str(text or "") for text in texts):
         message["reasoning"] = reasoning
     return message
 

@@ -34,6 +34,11 @@ def open_sealed(text: object) -> dict[str, Any] | None:
     return opened if isinstance(opened, dict) else None
 
 
+def is_sealed(block: Mapping[str, Any]) -> bool:
+    """Tell whether a block is redacted and holds a value of ours."""
+    return block["type"] == "redacted_thinking" and str(block["data"]).startswith(SEAL)
+
+
 def call_to_wire(call: Mapping[str, Any]) -> dict[str, Any] | None:
     """Give the block for what a dialect has written beside a tool call; None where that is nothing."""
     beside = call.get("extra_content")

@@ -58,6 +58,24 @@ def test_a_whole_answers_thoughts_come_back_as_they_were():
     assert turn["content"] == "Yes."
 
 
+def test_what_is_sealed_signs_the_thinking_that_it_belongs_to():
+    encrypted = DETAILS[0]
+    response = LLMResponse(
+        "Yes.", 0.0, "p", "m", 0, 0, reasoning="Hm.", reasoning_details=[encrypted]
+    )
+    encoder = StreamEncoder("msg_1", "m")
+    chunks = [LLMChunk(reasoning="Hm."), LLMChunk(reasoning_details=[encrypted]), LLMChunk("Yes.")]
+
+    whole = response_to_wire(response)["content"]
+    streamed = blocks_of(b"".join(map(encoder.encode, chunks)) + encoder.end())
+
+    assert whole[0] == streamed[0]
+    assert whole[0] == {"type": "thinking", "thinking": "Hm.", "signature": seal(encrypted)}
+    assert [block["type"] for block in streamed] == ["thinking", "text"]
+    assert read_back(whole)["reasoning_details"] == [encrypted]
+    assert read_back(whole)["reasoning"] == "Hm."
+
+
 def test_a_whole_answers_calls_keep_what_stood_beside_them():
     call = ToolCall.make("call_1", "look", "{}")
     call["extra_content"] = BESIDE
