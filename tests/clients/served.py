@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def serving(
 ) -> Iterator[Served]:
     """Run `faultmaven serve` on a free port.
 
-    Its standard output is kept in `folder`.  Without rows there is no configuration but the variables.
+    What it says is kept in `folder`.  Without rows there is no configuration but the variables.
     """
     environment = {
         # Where coverage is measured, it is measured in this process, too.
@@ -93,23 +94,38 @@ def serving(
     if rows:
         (folder / "faultmaven.yaml").write_text(yaml.safe_dump({"providers": rows}))
         environment.setdefault("CHAT_PROVIDER", next(iter(rows)))
-    with (folder / "gateway.log").open("wb") as output:
-        process = subprocess.Popen(
+    with (
+        (folder / "gateway.log").open("w") as output,
+        subprocess.Popen(
             command, cwd=folder, env=environment, stdout=output, stderr=subprocess.PIPE, text=True
-        )
-    try:
-        yield Served(_banner(process))
-    finally:
-        process.terminate()
-        process.communicate(timeout=START_TIMEOUT_S)
+        ) as process,
+    ):
+        assert process.stderr is not None
+        # It says a line for every call, and waits for somebody to read it.
+        rest = threading.Thread(target=output.writelines, args=(process.stderr,))
+        try:
+            banner = _banner(process.stderr)
+            rest.start()
+            yield Served(banner)
+        finally:
+            _end(process)
+            if rest.ident is not None:
+                rest.join()
 
 
-def _banner(process: subprocess.Popen[str]) -> str:
+def _banner(said: Iterator[str]) -> str:
     """Read what it says until it has said how to ask it."""
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
+    lines = []
+    for line in said:
+        lines.append(line)
         if _LAST_LINE.match(line):
             break
-    return "".join(said)
+    return "".join(lines)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(START_TIMEOUT_S)
+    finally:
+        process.kill()
