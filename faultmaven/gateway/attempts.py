@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from faultmaven.infrastructure.llm.errors import (
     AllProvidersFailedError,
     ContentFilterError,
+    ContextLengthError,
     InvalidRequestError,
     LLMError,
 )
@@ -42,12 +43,15 @@ async def first_good(
         LLMError: none did, or the request itself is wrong.
     """
     errors: list[LLMError] = []
+    windows = _Windows()
     chain = Chain(gateway.registry.circuits, plan.targets)
     while (target := chain.next()) is not None:
         record.provider, record.model = target.provider, target.model or ""
         record.rule = plan.rule if target is plan.targets[0] else "fallback"
         try:
             provider = gateway.get_provider(target.provider)
+            if not windows.may_fit(provider, target):
+                continue
             is_last = target is plan.targets[-1]
             ticket.choose(target.provider, provider.config.row, is_last=is_last)
             turn = chain.enter(target.provider, provider, target.model)
@@ -60,7 +64,7 @@ async def first_good(
             ticket.drop(count_tries(error.attempts))
             record.attempts += count_tries(error.attempts)
             is_over = deadline is not None and time.monotonic() >= deadline
-            if is_over or isinstance(error, InvalidRequestError | ContentFilterError):
+            if is_over or windows.is_final(error, gateway, target):
                 break
         else:
             turn.passage.began()
@@ -69,6 +73,27 @@ async def first_good(
             record.attempts += len(found.route.attempts) or 1
             return provider, found
     raise _together(errors)
+
+
+class _Windows:
+    """Remembers which window a prompt was too long for: only a larger one is worth asking."""
+
+    def __init__(self) -> None:
+        self._too_small = 0
+
+    def may_fit(self, provider: BaseLLMProvider, target: Target) -> bool:
+        """Tell whether the prompt may fit; where it was refused, only a window known as larger will do."""
+        if not self._too_small:
+            return True
+        return (provider.get_context_window(target.model) or 0) > self._too_small
+
+    def is_final(self, error: LLMError, gateway: Gateway, target: Target) -> bool:
+        """Tell whether every other target would refuse the request, too."""
+        if not isinstance(error, ContextLengthError):
+            return isinstance(error, InvalidRequestError | ContentFilterError)
+        known = gateway.get_provider(target.provider).get_context_window(target.model)
+        self._too_small = max(self._too_small, error.limit_tokens or known or 0)
+        return not self._too_small
 
 
 def settle(record: Record) -> None:

@@ -121,3 +121,26 @@ models:
         async with client.get("/v1/models") as reply:
             ids = [row["id"] for row in (await reply.json())["data"]]
     assert {"fast", "named", "both"} <= set(ids)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize(
+    ("asked", "chain", "answers"),
+    [
+        ("gpt-4o-mini", "groq/llama-3.3-70b-versatile", "groq"),
+        ("gpt-4o-mini", "groq/nobody-knows, anthropic/claude-sonnet-4-5", "anthropic"),
+        ("gpt-4o-mini", "openai/gpt-4o", None),
+        ("gpt-4o-mini", "groq/nobody-knows", None),
+    ],
+)
+async def test_what_was_too_long_is_asked_again_in_a_larger_window_only(
+    start, upstream, asked, chain, answers, stream
+):
+    async with start(f"fallback_chains: {{openai: [{chain}]}}") as client:
+        upstream.script(["context-length", None])
+        async with client.chat(f"openai/{asked}", stream=stream) as reply:
+            await reply.read()
+
+    assert reply.status == (200 if answers else 400)
+    assert reply.headers.get("x-faultmaven-provider") == answers
+    assert len(upstream.requests) == (2 if answers else 1)
