@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.clients.installed import refuse
 
 FOLDER = Path(__file__).parent
 PROGRAMS = FOLDER / "node_modules" / ".bin"
@@ -15,10 +15,10 @@ TIMEOUT_S = 60
 
 
 def find_program(name: str) -> str:
-    """Give the path of a program; skips the test where it is not installed."""
+    """Give the path of a program that npm has installed here."""
     program = PROGRAMS / name
     if not program.exists():
-        pytest.skip(f"{name} is not installed: run `npm ci` in tests/clients")
+        refuse(f"{name} is not installed: run `npm ci` in tests/clients")
     return str(program)
 
 

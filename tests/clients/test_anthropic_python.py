@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faultmaven.testing import Reply, TokenUsage
+from tests.clients.installed import need
 from tests.clients.questions import IMAGE_DATA, PARAMETERS, SCHEMA, TWO_CALLS
 
-anthropic = pytest.importorskip("anthropic", reason="needs the dependency group `clients`")
+anthropic = need("anthropic")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

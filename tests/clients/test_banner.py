@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.clients.installed import need_program
 from tests.clients.served import KEY, UPSTREAM_KEY, Served, serving
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def parts_of(banner: str) -> dict[str, str]:
 
 def paste(part: str, **variables: str) -> str:
     """Run a part where it belongs; give what it prints."""
-    program = [sys.executable, "-"] if part.startswith("# Python") else ["/bin/bash", "-eu"]
+    is_python = part.startswith("# Python")
+    program = [sys.executable, "-"] if is_python else [need_program("bash"), "-eu"]
     done = subprocess.run(
         program,
         input=part,

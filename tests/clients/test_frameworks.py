@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from faultmaven.testing import Reply
+from tests.clients.installed import need
 from tests.clients.questions import IMAGE, IMAGE_DATA, TWO_CALLS
 
-REASON = "needs the dependency group `clients`"
-langchain_openai = pytest.importorskip("langchain_openai", reason=REASON)
-langchain_anthropic = pytest.importorskip("langchain_anthropic", reason=REASON)
-pydantic_ai = pytest.importorskip("pydantic_ai", reason=REASON)
+langchain_openai = need("langchain_openai")
+langchain_anthropic = need("langchain_anthropic")
+pydantic_ai = need("pydantic_ai")
 
-from langchain_core.messages import HumanMessage, ToolMessage  # noqa: E402  # after importorskip
+from langchain_core.messages import HumanMessage, ToolMessage  # noqa: E402  # after need
 from langchain_core.tools import tool  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 from pydantic_ai import Agent  # noqa: E402

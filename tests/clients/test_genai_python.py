@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faultmaven.testing import Reply, TokenUsage
+from tests.clients.installed import need
 from tests.clients.questions import SCHEMA, TWO_CALLS
 
-REASON = "needs the dependency group `clients`"
-genai = pytest.importorskip("google.genai", reason=REASON)
+genai = need("google.genai")
 
-from google.genai import errors, types  # noqa: E402  # after importorskip
+from google.genai import errors, types  # noqa: E402  # after need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.clients.installed import need_program
 from tests.docs.blocks import ROOT
 
 if TYPE_CHECKING:
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start make as a terminal would: in a process group of its own, with all of it installed."""
+    program_make = need_program("make")
     programs = tmp_path / "venv" / "bin"
     programs.mkdir(parents=True)
     program = programs / "faultmaven"
@@ -44,7 +43,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            ["make", "--no-print-directory", *installed, *arguments],
+            [program_make, "--no-print-directory", *installed, *arguments],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

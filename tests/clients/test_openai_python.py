@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faultmaven.testing import Reply, TokenUsage
+from tests.clients.installed import need
 from tests.clients.questions import IMAGE, IMAGE_DATA, PARAMETERS, SCHEMA, TWO_CALLS
 
-openai = pytest.importorskip("openai", reason="needs the dependency group `clients`")
+openai = need("openai")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.installed import need
 from tests.clients.node import FOLDER, PROGRAMS, find_program
 from tests.docs.blocks import ROOT, Block, blocks_of
 
@@ -52,7 +53,7 @@ def test_what_is_shown_works(gateway, upstream, house, block: Block):
         find_program("node")
     for line, package in PACKAGES.items():
         if line in code and block.language != "text":
-            pytest.importorskip(package, reason="needs the dependency group `clients`")
+            need(package)
 
     done = subprocess.run(
         _command(block.language, code),

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.clients.installed import need
 from tests.clients.questions import PARAMETERS
 from tests.clients.served import Served, serving
 
-REASON = "needs the dependency group `clients`"
-anthropic = pytest.importorskip("anthropic", reason=REASON)
-openai = pytest.importorskip("openai", reason=REASON)
+anthropic = need("anthropic")
+openai = need("openai")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

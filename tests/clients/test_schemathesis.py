@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from faultmaven.gateway.specification import make_specification
+from tests.clients.installed import need
 
-schemathesis = pytest.importorskip("schemathesis", reason="needs the dependency group `clients`")
+schemathesis = need("schemathesis")
 
-from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402  # after importorskip
+from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402  # after need
 from schemathesis import GenerationMode  # noqa: E402
 from schemathesis.checks import not_a_server_error  # noqa: E402
 from schemathesis.specs.openapi.checks import (  # noqa: E402

@@ -1,0 +1,105 @@
+"""What every client must get from every provider: each Python client through each dialect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from faultmaven.testing import Reply, TokenUsage
+from tests.clients.questions import IMAGE_DATA, TWO_CALLS
+from tests.clients.speakers import SPEAKERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STOPS = ["stop", "length", "content_filter"]
+THOUGHT = "Two cities."
+# How a provider signs what it wants to have back, and where that is in the next request.
+SIGNATURE = "ZmFrZS1zaWduYXR1cmU="
+
+each_way = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+
+
+@pytest.fixture(params=SPEAKERS)
+def speaker(request, gateway) -> Iterator[Any]:
+    made = SPEAKERS[request.param](gateway)
+    yield made
+    made.close()
+
+
+@each_way
+@pytest.mark.parametrize("reason", STOPS)
+def test_why_an_answer_ended_is_said_in_the_clients_words(
+    speaker, upstream, model, reason, streamed
+):
+    upstream.mode(Reply("One two", finish_reason=reason))
+
+    said = speaker.ask(model, streamed=streamed)
+
+    assert said.text == "One two"
+    assert said.stop == speaker.stops[STOPS.index(reason)]
+
+
+@each_way
+def test_cached_tokens_are_counted_within_the_prompt(speaker, upstream, model, streamed):
+    upstream.reply("Hello.", usage=TokenUsage(30, 7, cache_read_tokens=20))
+
+    said = speaker.ask(model, streamed=streamed)
+
+    assert (said.input_tokens, said.cached_tokens, said.output_tokens) == (30, 20, 7)
+
+
+@each_way
+def test_tools_go_round_with_what_was_thought(speaker, upstream, model, streamed):
+    upstream.script([Reply(tool_calls=TWO_CALLS, reasoning=THOUGHT), Reply("Sunny in both.")])
+
+    cities, answer = speaker.call_tools(model, streamed=streamed)
+
+    assert cities == ["Paris", "Oslo"]
+    assert answer == "Sunny in both."
+    sent = upstream.last_request
+    assert sent.body.count(b"sunny") == 2
+    if model.startswith("up-messages/"):
+        thought = sent.json["messages"][1]["content"][0]
+        assert thought == {"type": "thinking", "thinking": THOUGHT, "signature": SIGNATURE}
+    if model.startswith("up-gemini/"):
+        parts = [part for turn in sent.json["contents"] for part in turn["parts"]]
+        calls = [part for part in parts if "functionCall" in part]
+        assert [part.get("thoughtSignature") for part in calls] == [SIGNATURE, SIGNATURE]
+    if model.startswith("up-responses/"):
+        reasoning = [item for item in sent.json["input"] if item.get("type") == "reasoning"]
+        assert [item["encrypted_content"] for item in reasoning] == [SIGNATURE]
+
+
+def test_an_image_arrives(speaker, upstream, model):
+    upstream.reply("A dot.")
+
+    assert speaker.show_image(model) == "A dot."
+    assert IMAGE_DATA.encode() in upstream.last_request.body
+
+
+def test_a_model_that_the_provider_lacks_is_not_found(speaker, upstream, model):
+    upstream.mode("status:404")
+
+    with pytest.raises(speaker.not_found) as caught:
+        speaker.ask(model, streamed=False)
+
+    assert getattr(caught.value, "status_code", None) or caught.value.code == 404
+
+
+@pytest.mark.parametrize("fault", ["reset-mid-stream:4", "close-mid-stream:4"])
+def test_a_stream_that_breaks_is_no_answer(speaker, upstream, model, fault):
+    upstream.mode(fault)
+
+    with pytest.raises(speaker.error):
+        speaker.ask(model, streamed=True)
+
+
+def test_a_client_that_leaves_ends_the_providers_work(speaker, upstream, model):
+    upstream.mode("hold")
+
+    with speaker.begun(model):
+        assert not upstream.abandoned()
+
+    upstream.when(lambda: len(upstream.abandoned()) == 1).result(timeout=5)
