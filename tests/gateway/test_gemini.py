@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from faultmaven.infrastructure.llm.providers import PROVIDER_SCHEMA
 from faultmaven.testing import Reply
 from tests.gateway.conftest import KEY, events_of
 
@@ -110,10 +111,23 @@ async def test_tokens_vectors_and_models(client, upstream):
     assert described["name"] == "models/openai/fake"
 
 
-async def test_a_length_that_cannot_be_chosen_is_refused(client, upstream):
+async def test_a_length_is_passed_on(client, upstream):
     entry = {"content": {"parts": [{"text": "sea"}]}, "outputDimensionality": 3}
 
     async with client.post(path("embedContent"), entry) as answer:
+        values = (await answer.json())["embedding"]["values"]
+
+    assert len(values) == upstream.last_request.json["dimensions"] == 3
+
+
+async def test_a_length_that_cannot_be_chosen_is_refused(client, upstream):
+    PROVIDER_SCHEMA["fixed"] = {
+        "base": "openai", "default_base_url": upstream.base_url, "api_key_var": None,
+        "embeddings": {"dimensions": False},
+    }  # fmt: skip
+    entry = {"content": {"parts": [{"text": "sea"}]}, "outputDimensionality": 3}
+
+    async with client.post(path("embedContent", "fixed/m"), entry) as answer:
         error = (await answer.json())["error"]
 
     assert answer.status == 400

@@ -52,7 +52,6 @@ SPEAKERS = {
 NO_ANSWERS = {
     "bedrock.bedrock-invoke.stream.69a5f89642",
     "gemini.gemini-generate.chat.9cd8a48f30",
-    "openai.openai-responses.server-tools-stream.100acc4dcd",
 }
 # One piece; small ones that split every event and character; large ones across events.
 SPLITS = {"whole": 0, "bytes-3": 3, "bytes-1000": 1000}
