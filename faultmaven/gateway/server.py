@@ -65,12 +65,8 @@ class _Protocol(RequestHandler):
         the next; nothing here sets any that matter.
         """
         while not self._force_close:
-            if not self._messages:
-                self._waiter = self._loop.create_future()
-                try:
-                    await self._waiter
-                finally:
-                    self._waiter = None
+            if not self._messages and not await self._wait_for_message():
+                break
             message, payload = self._take_message()
             try:
                 keeps = await self._serve(message, payload)
@@ -91,6 +87,25 @@ class _Protocol(RequestHandler):
             self._task_handler = None
             if self.transport is not None:
                 self.transport.close()
+
+    async def _wait_for_message(self) -> bool:
+        """Wait for the next request; False where the connection is to be closed instead."""
+        if self._is_ending():
+            return False
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:
+            # `close` cancels the wait, not the task; it leaves the connection open and deaf.
+            if not self._is_ending():
+                raise
+            return False
+        finally:
+            self._waiter = None
+        return True
+
+    def _is_ending(self) -> bool:
+        return bool(self._close or self._force_close)
 
     def _take_message(self) -> tuple[Any, StreamReader]:
         """Take the next request off the queue, and read on if that had been full."""

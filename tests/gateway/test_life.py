@@ -104,6 +104,28 @@ async def test_sigterm_lets_streams_end(launch, upstream):
     assert await gateway.end() == 0
 
 
+async def test_sigterm_closes_connections_without_a_request(launch, upstream):
+    gateway = await launch()
+    host, port = gateway.url.removeprefix("http://").split(":")
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
+        body = {"model": "openai/fm:hold", "messages": MESSAGES, "stream": True}
+        async with session.post(gateway.url + "/v1/chat/completions", json=body) as reply:
+            await reply.content.readline()
+            fresh, fresh_writer = await asyncio.open_connection(host, int(port))
+            kept, kept_writer = await asyncio.open_connection(host, int(port))
+            kept_writer.write(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n")
+            await kept.readuntil(b'"ok"}')
+            gateway.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                assert (await fresh.read(), await kept.read()) == (b"", b"")
+            for writer in (fresh_writer, kept_writer):
+                writer.close()
+            upstream.release()
+            rest = await reply.text()
+
+    assert events_of(rest)[-1] == "[DONE]"
+
+
 async def test_connections_are_taken_until_the_readiness_delay_is_over(launch, upstream, tmp_path):
     (tmp_path / "faultmaven.yaml").write_text("gateway: {ready_delay_s: 1}\n")
     gateway = await launch()
