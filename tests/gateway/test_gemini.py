@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from faultmaven.infrastructure.llm.providers import PROVIDER_SCHEMA
 from faultmaven.testing import Reply
 from tests.gateway.conftest import KEY, events_of
 
@@ -120,14 +119,17 @@ async def test_a_length_is_passed_on(client, upstream):
     assert len(values) == upstream.last_request.json["dimensions"] == 3
 
 
-async def test_a_length_that_cannot_be_chosen_is_refused(client, upstream):
-    PROVIDER_SCHEMA["fixed"] = {
+async def test_a_length_that_cannot_be_chosen_is_refused(start, upstream):
+    row = {
         "base": "openai", "default_base_url": upstream.base_url, "api_key_var": None,
         "embeddings": {"dimensions": False},
     }  # fmt: skip
     entry = {"content": {"parts": [{"text": "sea"}]}, "outputDimensionality": 3}
 
-    async with client.post(path("embedContent", "fixed/m"), entry) as answer:
+    async with (
+        start(json.dumps({"providers": {"fixed": row}})) as client,
+        client.post(path("embedContent", "fixed/m"), entry) as answer,
+    ):
         error = (await answer.json())["error"]
 
     assert answer.status == 400
