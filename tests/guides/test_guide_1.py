@@ -201,6 +201,22 @@ async def test_key_that_is_not_accepted_is_invalid(upstream: FakeUpstream) -> No
     assert len(upstream.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("200-html", "HTML"), ("redirect:307", "redirects"), ("status:500", "HTTP 500")],
+)
+async def test_key_is_not_called_valid_by_what_is_no_answer_of_the_api(
+    upstream: FakeUpstream, fault: str, said: str
+) -> None:
+    upstream.mode(fault)
+    async with openai(upstream) as provider:
+        check = await provider.check_key()
+
+    assert not check.ok
+    assert said in check.reason
+    assert len(upstream.requests) == 1
+
+
 async def test_another_key_than_the_configured_one_is_tried(upstream: FakeUpstream) -> None:
     async with openai(upstream) as provider:
         assert await provider.validate_key("sk-other-0123456789")

@@ -96,6 +96,8 @@ async def test_successful_answer_has_every_field(upstream: FakeUpstream) -> None
     [
         ("status:500", "HTTP 500: "),
         ("status:401", "HTTP 401: "),
+        ("status-html:502", "HTTP 502: 502 Bad Gateway"),
+        ("status-empty:502", "HTTP 502: Bad Gateway, without an explanation"),
         ("stall-headers", "no answer"),
         ("truncated-json", "not valid JSON"),
     ],
@@ -106,6 +108,7 @@ async def test_trying_never_raises(upstream: FakeUpstream, fault: str, said: str
 
     assert not response.success
     assert said in str(response.error)
+    assert str(response.error).count("HTTP") <= 1
     assert response.content == ""
     assert response.tokens_used == 0
     assert KEY not in str(response.error)
