@@ -23,7 +23,10 @@ _HOME: Final = re.compile(
 _NAMES: Final = re.compile(r"[A-Za-z0-9, _-]{0,1024}")
 _SHOWN: Final = (
     "retry-after, x-request-id, x-should-retry, x-faultmaven-attempts, x-faultmaven-cost-usd, "
-    "x-faultmaven-model, x-faultmaven-provider, x-faultmaven-route, x-faultmaven-unsupported"
+    "x-faultmaven-model, x-faultmaven-provider, x-faultmaven-route, x-faultmaven-unsupported, "
+    "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
+    "idempotent-replayed"
 )
 
 

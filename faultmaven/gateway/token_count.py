@@ -66,7 +66,8 @@ class TokenCount:
 
     async def count(self, visit: Visit) -> Answer:
         """Count a request that is not sent."""
-        raw = await read_body(visit.request)
+        bounds = self._gateway.admission.of_key(visit.caller.name)
+        raw = await read_body(visit.request, bounds.max_body_bytes)
         ask = read_messages(parse_object(raw))
         beta = visit.request.headers.get(_PASSED_HEADER)
         ask.headers = {} if beta is None else {_PASSED_HEADER: beta}

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from faultmaven.config.errors import ConfigFileError
@@ -206,6 +207,14 @@ async def test_a_key_has_smaller_bodies(start, upstream):
                 "request_too_large",
             )
         assert await status_of(ask(client, TWO, messages=text)) == 200
+        bearer = {"Authorization": f"Bearer {ONE}"}
+        contents = {"contents": [{"parts": [{"text": "x" * 2000}]}]}
+        for path, body in (
+            ("/v1/messages/count_tokens", {"model": "anthropic/fake", "messages": text}),
+            ("/v1beta/models/openai/fake:countTokens", contents),
+            ("/p/openai/embeddings", {"input": "x" * 2000}),
+        ):
+            assert await status_of(client.post(path, body, **bearer)) == 413, path
 
     assert len(upstream.requests) == 1
 
@@ -256,6 +265,27 @@ async def test_a_bound_is_asked_for_only_where_the_limit_says_so(start, upstream
 
     body = upstream.last_request.json
     assert (body.get("max_tokens") or body.get("max_completion_tokens")) == sent
+
+
+async def test_failures_say_what_is_left_as_well(start, upstream):
+    async with start(KEYS + "limits: {default: {requests_per_minute: 9}}") as client:
+        async with ask(client, model="openai/fm:status:500") as reply:
+            assert reply.status == 502
+            assert reply.headers["x-ratelimit-remaining-requests"] == "8"
+        async with ask(client, model="openai/fm:close-mid-stream:3", stream=True) as reply:
+            assert reply.headers["x-ratelimit-remaining-requests"] == "7"
+            await reply.read()
+
+
+async def test_a_passed_stream_has_so_many_seconds(start, upstream):
+    async with start(KEYS + "limits: {keys: {one: {stream_s: 1}}}") as client:
+        body = {"model": "fm:hold", "messages": MESSAGES, "stream": True}
+        bearer = {"Authorization": f"Bearer {ONE}"}
+        with pytest.raises(aiohttp.ClientError):
+            async with client.post("/p/openai/chat/completions", body, **bearer) as reply:
+                await reply.read()
+        await upstream.wait_for_clients_gone()
+        await until(lambda: nothing_is_taken(client))
 
 
 async def test_a_stream_has_so_many_seconds(start, upstream):

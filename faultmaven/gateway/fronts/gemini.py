@@ -148,7 +148,8 @@ class GeminiPages:
         return await EmbeddingCall(self._gateway, GeminiEmbedFront(model, is_batch=False))(visit)
 
     async def _count(self, visit: Visit, model: str) -> Answer:
-        raw = await read_body(visit.request)
+        bounds = self._gateway.admission.of_key(visit.caller.name)
+        raw = await read_body(visit.request, bounds.max_body_bytes)
         body = parse_object(raw)
         try:
             target = self._gateway.plan_for(model, visit.caller).targets[0]
