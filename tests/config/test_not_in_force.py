@@ -65,11 +65,19 @@ def test_the_list_names_parts_that_nothing_reads():
     assert not parts & read
 
 
-def test_the_list_names_every_part_of_routes_that_nothing_reads():
-    read = {word for owner, word in words_read(*READERS) if owner == "routes"}
-    parts = set(load_schema(CONFIG_FILE)["properties"]["routes"]["properties"])
+@pytest.mark.parametrize(
+    ("section", "reader", "owner"),
+    [
+        ("routes", "gateway/naming.py", "routes"),
+        ("observability", "cli/serve_logs.py", "section"),
+    ],
+    ids=["routes", "observability"],
+)
+def test_the_list_names_every_part_of_a_section_that_nothing_reads(section, reader, owner):
+    read = {word for named, word in words_read(reader) if named == owner}
+    parts = set(load_schema(CONFIG_FILE)["properties"][section]["properties"])
     whole = [place.split(".") for place in SECTIONS if place.count(".") == 1]
-    listed = {part for section, part in whole if section == "routes"}
+    listed = {part for named, part in whole if named == section}
 
     assert parts - read == listed
 

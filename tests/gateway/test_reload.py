@@ -10,11 +10,17 @@ import pty
 import re
 import signal
 import sys
+from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.gateway.conftest import KEY, MESSAGES, environment, events_of
-from tests.gateway.test_life import ROOT, launch  # noqa: F401 - a fixture
+from tests.gateway.test_life import (
+    ROOT,
+    launch,  # noqa: F401 - a fixture
+    wait_for_another,
+)
 
 DEADLINE_S = 20
 
@@ -228,18 +234,29 @@ async def test_sighup_reloads_and_a_stream_goes_on(launch, upstream, tmp_path): 
     assert await gateway.end() == 0
 
 
+@pytest.mark.parametrize("way", ["signal", "command"])
 async def test_every_worker_takes_a_change_and_a_later_one_begins_with_it(
     launch,  # noqa: F811
     upstream,
     tmp_path,
+    way,
 ):
     write(tmp_path, "{}\n")
     gateway = await launch("--workers", "2")
     write(tmp_path, rows(upstream, "acme"))
-    gateway.process.send_signal(signal.SIGHUP)
+    if way == "signal":
+        gateway.process.send_signal(signal.SIGHUP)
+    else:
+        async with aiohttp.ClientSession(gateway.url, headers=BEARER) as session:
+            reply = await session.post("/command", json={"command": "reload"})
+            assert reply.status == 200
     async with asyncio.timeout(DEADLINE_S):
         while await reloads_of(gateway.url) < 2:
             pass
+    children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children")
+    before = await asyncio.to_thread(lambda: children.read_text().split())
+    os.kill(int(before[0]), signal.SIGKILL)
+    await asyncio.to_thread(wait_for_another, children, before)
     for _ in range(8):
         async with aiohttp.ClientSession(gateway.url, headers=BEARER) as session:
             assert await has_acme(session)
