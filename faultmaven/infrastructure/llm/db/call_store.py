@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from faultmaven.infrastructure.llm.db.private_file import alone_in, make_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 Row: TypeAlias = tuple[str | int | float | None, ...]
@@ -50,6 +50,7 @@ EXCHANGE_COLUMNS: Final = {
     "answer": "TEXT NOT NULL",
 }
 VERSION: Final = 1
+_STATE_VERSION: Final = f"PRAGMA user_version = {VERSION}"
 BUSY_TIMEOUT_S: Final = 5.0
 _STATEMENT_ROWS: Final = (100, 10, 1)
 # Rows that are removed in one transaction, so that others write in between.
@@ -156,10 +157,7 @@ class CallStore:
             if before_ms is not None:
                 removed += self._remove(table, "time_ms < ?", before_ms)
             if keep_rows is not None:
-                last = connection.execute(
-                    f"SELECT id FROM {table} ORDER BY id DESC LIMIT 1 OFFSET ?",  # noqa: S608  # ours
-                    (keep_rows,),
-                ).fetchone()
+                last = connection.execute(_newest(table), (keep_rows,)).fetchone()
                 if last is not None:
                     removed += self._remove(table, "id <= ?", last[0])
         if removed:
@@ -238,10 +236,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
     if version < VERSION:
         with _transaction(connection):
             for table, columns in _TABLES.items():
-                described = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-                connection.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {described})")
+                connection.execute(_creation(table, columns))
             connection.execute("CREATE TABLE journals (name TEXT PRIMARY KEY, last INTEGER)")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute(_STATE_VERSION)
 
 
 @contextlib.contextmanager
@@ -276,3 +273,12 @@ def _statement(table: str, rows: int) -> str:
     columns = _TABLES[table]
     marks = f"({', '.join('?' * len(columns))})"
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([marks] * rows)}"  # noqa: S608  # ours
+
+
+def _newest(table: str) -> str:
+    return f"SELECT id FROM {table} ORDER BY id DESC LIMIT 1 OFFSET ?"  # noqa: S608  # ours
+
+
+def _creation(table: str, columns: Mapping[str, str]) -> str:
+    described = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    return f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {described})"
