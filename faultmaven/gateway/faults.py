@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import ceil
 from typing import Final, Literal
 
 from faultmaven.infrastructure.llm import errors as llm
@@ -85,7 +86,7 @@ def fault_of(error: llm.LLMError) -> Fault:
     if error.code in (LOCAL_LIMIT, COOLING_DOWN):
         fault.should_retry = None
     if error.retry_after_s is not None:
-        fault.retry_after_s = max(1, round(min(error.retry_after_s, 86400)))
+        fault.retry_after_s = max(1, ceil(min(error.retry_after_s, 86400)))
     elif status == 503:
         fault.retry_after_s = RETRY_AFTER_UNKNOWN_S
     return fault
@@ -100,6 +101,8 @@ def _meaning(error: llm.LLMError) -> tuple[int, Kind, str]:
     found = next((row for row in _MEANINGS if isinstance(error, row[0])), None)
     _, status, kind, code = found or _UPSTREAM
     upstream = error.status or 0
+    if error.code == "pool_timeout":
+        return 503, "overloaded", "overloaded"  # it has not been asked, so it was not late
     if isinstance(error, llm.BudgetExceededError) and upstream in (402, 403):
         return 502, "upstream", "upstream_auth_error"
     if isinstance(error, llm.InvalidRequestError) and upstream in (404, 409, 413, 422):

@@ -181,3 +181,14 @@ def _subclasses(kind):
     for sub in kind.__subclasses__():
         yield sub
         yield from _subclasses(sub)
+
+
+def test_who_finds_no_free_connection_is_told_to_come_again():
+    fault = fault_of(llm.LLMTimeoutError("full", code="pool_timeout"))
+
+    assert (fault.status, fault.code, fault.retry_after_s) == (503, "overloaded", 1)
+
+
+@pytest.mark.parametrize(("asked_s", "told_s"), [(0.2, 1), (30.4, 31), (61.0, 61)])
+def test_nobody_is_told_to_come_too_early(asked_s, told_s):
+    assert fault_of(llm.RateLimitError("wait", retry_after_s=asked_s)).retry_after_s == told_s
