@@ -407,6 +407,14 @@ async def test_clients_that_leave_give_everything_back(start, upstream, spec, st
         assert await status_of(ask(client)) == 200
 
 
+async def test_a_worker_holds_its_share(start):
+    limits = "limits: {default: {requests_per_minute: 5, max_tokens: 50}}"
+    async with start(KEYS + limits, workers=2) as client:
+        async with ask(client) as reply:
+            assert reply.headers["x-ratelimit-limit-requests"] == "3"
+        assert [await status_of(ask(client)) for _ in "123"] == [200, 200, 429]
+
+
 async def test_other_limits_are_taken_while_it_runs(start, upstream, tmp_path):
     async with start(KEYS + "limits: {keys: {one: {requests_per_minute: 1}}}") as client:
         assert [await status_of(ask(client)) for _ in "12"] == [200, 429]
