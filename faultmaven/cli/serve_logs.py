@@ -42,7 +42,7 @@ def start_serve_logs(settings: Settings) -> None:
         logger.setLevel(level.upper())
     access = logging.getLogger(_ACCESS)
     if access.isEnabledFor(logging.INFO):
-        from faultmaven.gateway.books import AccessLines
+        from faultmaven.gateway.access_lines import AccessLines
 
         access.handlers = [AccessLines("" if is_json else f"INFO {_ACCESS}: ")]
         access.propagate = False

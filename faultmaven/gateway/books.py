@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from functools import lru_cache
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final
-
-from typing_extensions import override
+from typing import TYPE_CHECKING, Final
 
 from faultmaven.config.folders import state_folder
-from faultmaven.infrastructure.llm import codec
+from faultmaven.gateway.access_lines import AccessLines, line_of
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.secret import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from faultmaven.config.settings import Settings
@@ -26,8 +22,6 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.ledger import Ledger
 
 LEDGER_NAME: Final = "ledger.db"
-# Lines gather for so long and are written together.
-GATHER_S: Final = 0.05
 
 logger = logging.getLogger("faultmaven.gateway")
 access_logger = logging.getLogger("faultmaven.gateway.access")
@@ -129,97 +123,6 @@ class Books:
         if self.ledger is not None:
             self._meter.ledger_waiting = self.ledger.waiting
             self._meter.ledger_failing = int(bool(self.ledger.problem))
-
-
-class AccessLines(logging.Handler):
-    """Writes a line for each call to the standard error, many at a time.
-
-    As a handler of the logger `faultmaven.gateway.access` it takes the way of other records out of the
-    way of calls, which costs ten times what a line does.
-
-    Args:
-        prefix: what each line begins with.
-        write: takes the lines; None writes to the standard error.
-    """
-
-    def __init__(self, prefix: str = "", write: Callable[[str], object] | None = None) -> None:
-        super().__init__()
-        self._prefix = prefix
-        self._write = write
-        self._waiting: list[str] = []
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, record: Record) -> None:
-        """Take a call; called in the event loop."""
-        self._waiting.append(f"{self._prefix}{line_of(record)}\n")
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self.flush)
-
-    @override
-    def emit(self, record: logging.LogRecord) -> None:
-        self._waiting.append(f"{self._prefix}{record.getMessage()}\n")
-        self.flush()
-
-    @override
-    def flush(self) -> None:
-        """Write what has gathered."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        lines, self._waiting = self._waiting, []
-        if not lines:
-            return
-        try:
-            (self._write or sys.stderr.write)("".join(lines))
-            if self._write is None:
-                sys.stderr.flush()
-        except (OSError, ValueError):
-            return  # nobody reads the standard error any more: calls go on
-
-
-def line_of(record: Record) -> str:
-    """Say a call in one line of JSON, in ASCII, so that nothing in it acts on who reads it."""
-    usage = record.usage
-    line: dict[str, Any] = {
-        "time": _instant(record.began_ms),
-        "level": "info",
-        "event": "request",
-        "request_id": record.request_id,
-        "front": record.front,
-        "caller": record.caller,
-        "provider": record.provider,
-        "model": record.model,
-        "rule": record.rule,
-        "status": record.status,
-        "outcome": record.outcome,
-        "code": record.code,
-        "attempts": record.attempts,
-        "streamed": record.streamed,
-        "duration_ms": round(record.duration_s * 1000),
-        "first_ms": None if record.first_s is None else round(record.first_s * 1000),
-        "input_tokens": usage.input_tokens if usage else None,
-        "output_tokens": usage.output_tokens if usage else None,
-        "usage_source": record.usage_source,
-        "cost_usd": record.cost_usd,
-    }
-    text = codec.dumps(line).decode()
-    if text.isascii() and "\x7f" not in text:
-        return text
-    import json
-
-    return json.dumps(line, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f")
-
-
-def _instant(ms: int) -> str:
-    seconds, rest = divmod(ms, 1000)
-    return f"{_second(seconds)}.{rest:03d}Z"
-
-
-@lru_cache(maxsize=64)
-def _second(seconds: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def find_ledger(settings: Settings) -> Ledger | None:

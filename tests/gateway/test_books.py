@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 
 import pytest
 
-from faultmaven.gateway.books import AccessLines, line_of
+from faultmaven.gateway.access_lines import MAX_WAITING, AccessLines, line_of, write_some
 from faultmaven.gateway.record import Record
 from faultmaven.infrastructure.llm.types import Usage
 from tests.gateway.conftest import KEY, MESSAGES, UPSTREAM_KEY
@@ -23,7 +24,7 @@ GEMINI = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
 def lines(monkeypatch):
     """Give the lines of the access log as they are written."""
     written: list[str] = []
-    handler = AccessLines(write=written.append)
+    handler = AccessLines(write=lambda data: written.append(data.decode()) or len(data))
     logger = logging.getLogger("faultmaven.gateway.access")
     logger.addHandler(handler)
     yield lambda: [line for text in written for line in text.splitlines()]
@@ -158,7 +159,7 @@ def test_a_line_is_one_line_of_plain_ascii(model):
 
 async def test_lines_are_written_together():
     written: list[str] = []
-    handler = AccessLines("access ", written.append)
+    handler = AccessLines("access ", lambda data: written.append(data.decode()) or len(data))
     for _ in range(3):
         handler.add(Record("r", "openai_chat", "key1", 0.0, usage=Usage(3, 4)))
 
@@ -170,12 +171,51 @@ async def test_lines_are_written_together():
 
 
 async def test_a_log_that_nobody_reads_stops_no_call():
-    def refuse(_text: str) -> None:
+    def refuse(_data: bytes) -> int:
         raise BrokenPipeError
 
     handler = AccessLines(write=refuse)
     handler.add(Record("r", "openai_chat", "key1", 0.0))
     handler.flush()
+
+
+async def test_a_pipe_that_is_full_holds_nothing_up_and_loses_no_half_line():
+    read: list[bytes] = []
+    room = [700]
+
+    def take(data: bytes) -> int:
+        taken = min(room[0], len(data))
+        room[0] -= taken
+        read.append(data[:taken])
+        return taken
+
+    handler = AccessLines(write=take)
+    for number in range(MAX_WAITING + 5):
+        handler.add(Record(f"r{number}", "openai_chat", "key1", 0.0))
+    handler.flush()
+    assert len(b"".join(read)) == 700
+
+    handler.add(Record("later", "openai_chat", "key1", 0.0))
+    room[0] = 1 << 30
+    handler.flush()
+
+    lines = [json.loads(line) for line in b"".join(read).splitlines()]
+    ids = [line["request_id"] for line in lines if line["event"] == "request"]
+    assert ids == [*(f"r{number}" for number in range(MAX_WAITING)), "later"]
+    assert [line["count"] for line in lines if line["event"] == "lines_left_out"] == [5]
+
+
+def test_a_pipe_takes_what_it_has_room_for_at_once():
+    reader, writer = os.pipe()
+    data = b"x" * 1_000_000
+    try:
+        taken = write_some(data, writer)
+        assert 0 < taken < len(data)
+        assert len(os.read(reader, len(data))) == taken
+        assert write_some(b"rest", writer) == 4
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 async def test_a_call_that_cannot_be_written_down_is_answered_all_the_same(
