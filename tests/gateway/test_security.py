@@ -324,3 +324,19 @@ async def test_who_comes_through_a_proxy_is_no_administrator(start, headers):
         for path in ("/metrics", "/health/providers"):
             async with client.session.get(client.url + path, headers=headers) as reply:
                 assert reply.status == 401
+
+
+@pytest.mark.parametrize("spec", ["ok", "status:400", "status:503", "error-event:9", "200-html"])
+async def test_prompts_and_answers_are_in_no_log_and_no_number(client, caplog, spec):
+    caplog.set_level(logging.INFO)
+    words = "the-parrot-is-resting"
+    for lane in LANES.values():
+        for stream in (False, True):
+            body = lane.body(spec, stream=stream, messages=[{"role": "user", "content": words}])
+            async with client.post(lane.path, body) as reply:
+                await reply.read()
+    async with client.get("/metrics") as reply:
+        metrics = await reply.text()
+
+    assert words not in caplog.text + metrics
+    assert "Prüfstand" not in caplog.text + metrics
