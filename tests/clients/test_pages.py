@@ -30,6 +30,7 @@ PACKAGES = {
     "from openai import": "openai",
     "from pydantic_ai import": "pydantic_ai",
     "import openai;": "openai",
+    "llm -m": "llm",
 }
 
 
@@ -38,7 +39,11 @@ def house(tmp_path: Path) -> Path:
     """A home with `faultmaven` and the clients' programs on its path."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, arguments in (("faultmaven", " -m faultmaven"), ("python", "")):
+    for name, arguments in (
+        ("faultmaven", " -m faultmaven"),
+        ("llm", " -m llm"),
+        ("python", ""),
+    ):
         script = f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n'
         (programs / name).write_text(script)
         (programs / name).chmod(0o755)
@@ -67,6 +72,7 @@ def test_what_is_shown_works(gateway, upstream, house, block: Block):
             "NO_PROXY": "127.0.0.1,localhost",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
+            "LLM_LOAD_PLUGINS": "",  # the engine's weights come as a plugin that wants more
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,
