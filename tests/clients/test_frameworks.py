@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from faultmaven.testing import Reply
@@ -15,7 +17,8 @@ pydantic_ai = need("pydantic_ai")
 from langchain_core.messages import HumanMessage, ToolMessage  # noqa: E402  # after need
 from langchain_core.tools import tool  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
-from pydantic_ai import Agent  # noqa: E402
+from pydantic_ai import Agent, BinaryContent  # noqa: E402
+from pydantic_ai.exceptions import ModelHTTPError  # noqa: E402
 from pydantic_ai.models.anthropic import AnthropicModel  # noqa: E402
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel  # noqa: E402
 from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: E402
@@ -70,6 +73,26 @@ def test_langchain_tools_go_round(chat, upstream):
     assert [call["args"]["city"] for call in asked.tool_calls] == ["Paris", "Oslo"]
     assert answer.text == "Sunny in both."
     assert b"sunny in Oslo" in upstream.last_request.body
+
+
+def test_langchain_streams_calls(chat, upstream):
+    upstream.reply("", tool_calls=TWO_CALLS)
+
+    pieces = list(chat.bind_tools([get_weather]).stream("Weather in Paris and Oslo?"))
+
+    whole = pieces[0]
+    for piece in pieces[1:]:
+        whole += piece
+    assert [call["args"]["city"] for call in whole.tool_calls] == ["Paris", "Oslo"]
+
+
+def test_langchain_errors_are_those_of_the_clients(chat, upstream):
+    upstream.mode("status:429")
+
+    with pytest.raises(Exception, match="429") as caught:
+        chat.invoke("Hello")
+
+    assert type(caught.value).__name__.endswith("RateLimitError")
 
 
 def test_langchain_structure(chat, upstream):
@@ -132,6 +155,27 @@ async def test_pydantic_ai_calls_tools(agent_model, upstream):
 
     assert result.output == "Sunny in both."
     assert sorted(asked) == ["Oslo", "Paris"]
+
+
+async def test_pydantic_ai_shows_images_and_thinks(agent_model, upstream):
+    upstream.reply("A dot.", reasoning="It is small.", tool_calls=[])
+    picture = BinaryContent(base64.b64decode(IMAGE_DATA), media_type="image/png")
+
+    result = await Agent(agent_model).run(["What is it?", picture])
+    again = await Agent(agent_model).run("Sure?", message_history=result.all_messages())
+
+    assert result.output == again.output == "A dot."
+    assert IMAGE_DATA.encode() in upstream.last_request.body
+    assert "It is small." in str(result.all_messages())
+
+
+async def test_pydantic_ai_says_what_failed(agent_model, upstream):
+    upstream.mode("status:429")
+
+    with pytest.raises(ModelHTTPError) as caught:
+        await Agent(agent_model).run("Hello")
+
+    assert caught.value.status_code == 429
 
 
 async def test_pydantic_ai_streams_and_structures(agent_model, upstream):

@@ -13,6 +13,7 @@ STRUCTURE = Reply('{"answer": 42}')
 # The AI SDK has models of Anthropic's that it does not know call a tool of this name.
 STRUCTURE_AS_CALL = Reply(tool_calls=[("json", {"answer": 42})])
 TOOLS = [Reply(tool_calls=TWO_CALLS), Reply("Sunny in both.")]
+ENDS = ["status:429", Reply("One two", finish_reason="length"), "reset-mid-stream:4", "hold"]
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def run(gateway, upstream, model):
     """Run a script with the answers that its cases want, in their order."""
 
     def start(script, *further, structure=STRUCTURE, **variables):
-        upstream.script([TEXT, TEXT, *TOOLS, structure, TEXT, *further, "status:429"])
+        upstream.script([TEXT, TEXT, *TOOLS, structure, TEXT, *further, *ENDS])
         return run_script(
             script,
             GATEWAY_URL=gateway.url,
@@ -33,7 +34,7 @@ def run(gateway, upstream, model):
     return start
 
 
-def check(found, upstream):
+def check(found, upstream, *, stop="length"):
     assert found["plain"] == {"text": "One two three.", "usage": 33}
     assert found["streamed"] == {"text": "One two three.", "usage": 33}
     assert found["tools"] == {"cities": ["Paris", "Oslo"], "text": "Sunny in both."}
@@ -41,6 +42,10 @@ def check(found, upstream):
     assert found["image"] == {"text": "One two three."}
     assert any(IMAGE_DATA.encode() in request.body for request in upstream.requests)
     assert found["error"]["status"] == 429, found["error"]
+    assert found["stop"] == {"reason": stop}
+    assert "error" in found["broken"]
+    assert found["left"] == {"text": "object"}
+    upstream.when(lambda: len(upstream.abandoned()) == 1).result(timeout=5)
 
 
 def test_openai(run, upstream):
@@ -58,7 +63,7 @@ def test_openai(run, upstream):
 def test_anthropic(run, upstream):
     found = run("anthropic.mjs")
 
-    check(found, upstream)
+    check(found, upstream, stop="max_tokens")
     assert found["error"]["error"] == "RateLimitError"
 
 

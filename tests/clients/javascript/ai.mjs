@@ -67,3 +67,25 @@ await report("image", async () => {
 await report("error", async () => {
   await generateText({ ...options, prompt: "Hello" });
 });
+
+await report("stop", async () => {
+  const { finishReason } = await generateText({ ...options, prompt: "Hello" });
+  return { reason: finishReason };
+});
+
+await report("broken", async () => {
+  const found = [];
+  const result = streamText({ ...options, prompt: "Hello", onError: ({ error }) => found.push(error) });
+  for await (const piece of result.textStream) void piece;
+  if (found.length) throw found[0];
+});
+
+await report("left", async () => {
+  const leaving = new AbortController();
+  const abortSignal = leaving.signal;
+  const result = streamText({ ...options, prompt: "Hello", abortSignal, onError: () => {} });
+  for await (const piece of result.textStream) {
+    leaving.abort();
+    return { text: typeof { piece } };
+  }
+});

@@ -60,3 +60,19 @@ await report("image", async () => {
 await report("error", async () => {
   await client.messages.create({ ...options, messages });
 });
+
+await report("stop", async () => {
+  const answer = await client.messages.create({ ...options, messages });
+  return { reason: answer.stop_reason };
+});
+
+await report("broken", async () => {
+  await client.messages.stream({ ...options, messages }).finalMessage();
+});
+
+await report("left", async () => {
+  const stream = await client.messages.create({ ...options, messages, stream: true });
+  for await (const event of stream) {
+    if (event.type === "content_block_delta") return { text: typeof event.delta };
+  }
+});

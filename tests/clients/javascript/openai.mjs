@@ -74,3 +74,18 @@ await report("responses", async () => {
 await report("error", async () => {
   await client.chat.completions.create({ model: MODEL, messages });
 });
+
+await report("stop", async () => {
+  const answer = await client.chat.completions.create({ model: MODEL, messages });
+  return { reason: answer.choices[0].finish_reason };
+});
+
+await report("broken", async () => {
+  const stream = await client.chat.completions.create({ model: MODEL, messages, stream: true });
+  for await (const chunk of stream) void chunk;
+});
+
+await report("left", async () => {
+  const stream = await client.chat.completions.create({ model: MODEL, messages, stream: true });
+  for await (const chunk of stream) return { text: typeof chunk.choices[0].delta };
+});
