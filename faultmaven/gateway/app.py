@@ -16,7 +16,7 @@ from faultmaven.gateway.auth import ANYONE, presented_key, too_many_tries, unaut
 from faultmaven.gateway.books import Books
 from faultmaven.gateway.cors import is_foreign, is_preflight, preflight_fields
 from faultmaven.gateway.eras import Eras, close_all
-from faultmaven.gateway.failed_tries import FailedTries
+from faultmaven.gateway.failed_tries import LOOPBACK, FailedTries
 from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.idempotency import Replays
@@ -48,7 +48,6 @@ ErrorBody = Callable[[Fault, str], "dict[str, Any]"]
 logger = logging.getLogger("faultmaven.gateway")
 
 _PLANS_KEPT: Final = 1024
-_LOOPBACK: Final = ("127.", "::1", "::ffff:127.")
 
 
 @dataclass(slots=True)
@@ -412,7 +411,7 @@ class Gateway:
         """Tell whether a request may see what is not for clients: by its key, or from this machine."""
         if caller is not None and caller.admin:
             return True
-        if self.options.keys.has_admin or not (request.remote or "").startswith(_LOOPBACK):
+        if self.options.keys.has_admin or not (request.remote or "").startswith(LOOPBACK):
             return False
         headers = request.headers
         if "X-Forwarded-For" in headers or "Forwarded" in headers:

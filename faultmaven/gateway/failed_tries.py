@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT: Final = 10
 PERIOD_S: Final = 60.0
 MAX_ADDRESSES: Final = 4096
+LOOPBACK: Final = ("127.", "::1", "::ffff:127.")
 # An attacker has all the addresses of a network like this.
 _IPV6_NETWORK_BITS: Final = 64
 
@@ -24,7 +25,8 @@ class FailedTries:
     A right key is never asked about here, so that nobody can shut out others who share his address.
 
     Args:
-        limit: failures of an address in a minute, 0 for any number.
+        limit: failures of an address in a minute, 0 for any number; None is `DEFAULT_LIMIT` for other
+            machines, and any number for this one, behind whose address a proxy may have all clients.
         clock: the time.
 
     Attributes:
@@ -33,7 +35,7 @@ class FailedTries:
 
     __slots__ = ("_clock", "_found", "limit")
 
-    def __init__(self, limit: int = DEFAULT_LIMIT, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, limit: int | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         self.limit = limit
         self._clock = clock
         # When the first failure was, and how many there were.
@@ -41,6 +43,8 @@ class FailedTries:
 
     def note(self, address: str) -> float:
         """Count a failure; give the seconds to wait where it was one too many, else 0.0."""
+        if self.limit is None and address.startswith(LOOPBACK):
+            return 0.0
         name = _network(address)
         now = self._clock.monotonic()
         begun, count = self._found.pop(name, (now, 0))
@@ -49,7 +53,8 @@ class FailedTries:
         self._found[name] = begun, count + 1
         if len(self._found) > MAX_ADDRESSES:
             self._found.popitem(last=False)
-        is_over = 0 < self.limit <= count
+        limit = DEFAULT_LIMIT if self.limit is None else self.limit
+        is_over = 0 < limit <= count
         return begun + PERIOD_S - now if is_over else 0.0
 
 

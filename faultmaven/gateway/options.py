@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 from faultmaven.gateway.allowance import Allowances
 from faultmaven.gateway.auth import KeyRing
 from faultmaven.gateway.cors import wrong_origins
-from faultmaven.gateway.failed_tries import DEFAULT_LIMIT
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class GatewayOptions:
         cors_origins: whose pages may call from browsers, as `https://host`; none by default.
         max_concurrency: calls to models at the same time in each process; twice as many may wait.
         queue_s: how long one may wait for a place.
-        failed_auth_per_minute: wrong keys that an address may send, 0 for any number.
+        failed_auth_per_minute: wrong keys that an address may send, 0 for any number; see `FailedTries`.
         insecure: listen beyond this machine without keys.
         keys: who may come in.
         allowances: how much keys and providers may have.
@@ -69,7 +68,7 @@ class GatewayOptions:
     cors_origins: frozenset[str] = frozenset()
     max_concurrency: int = 1024
     queue_s: float = 10.0
-    failed_auth_per_minute: int = DEFAULT_LIMIT
+    failed_auth_per_minute: int | None = None
     insecure: bool = False
     allowances: Allowances = field(default_factory=Allowances)
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)

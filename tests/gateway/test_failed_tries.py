@@ -45,6 +45,13 @@ def test_no_number_of_addresses_takes_more_memory():
     assert tries.note("a0") == 0.0, "the oldest are forgotten"
 
 
+def test_this_machine_is_slowed_down_only_where_that_is_asked_for():
+    usual, strict = FailedTries(clock=FakeClock()), FailedTries(limit=1, clock=FakeClock())
+
+    assert not any(usual.note(address) for address in ["127.0.0.1", "::1"] * 20)
+    assert [strict.note("127.0.0.1") > 0 for _ in range(2)] == [False, True]
+
+
 def test_without_a_limit_everybody_may_go_on():
     tries = FailedTries(limit=0, clock=FakeClock())
 

@@ -17,7 +17,7 @@ from tests.gateway.lanes import LANES
 from tests.gateway.test_raw_http import exchange
 
 ADMIN_KEY = "adm-0123456789abcdef0123456789"
-WITH_ADMIN = f"gateway: {{admin_keys: [{ADMIN_KEY}], failed_auth_per_minute: 0}}"
+WITH_ADMIN = f"gateway: {{admin_keys: [{ADMIN_KEY}]}}"
 
 # What has opened doors elsewhere.  None has a key, or a right one.
 TRICKS = {
@@ -318,7 +318,7 @@ async def test_a_gateway_without_keys_serves_those_at_home(start):
     [{"X-Forwarded-For": "203.0.113.9"}, {"Forwarded": "for=203.0.113.9"}, *FOREIGN.values()],
 )
 async def test_who_comes_through_a_proxy_is_no_administrator(start, headers):
-    async with start("gateway: {failed_auth_per_minute: 0}") as client:
+    async with start() as client:
         async with client.session.get(client.url + "/metrics") as reply:
             assert reply.status == 200
         for path in ("/metrics", "/health/providers"):

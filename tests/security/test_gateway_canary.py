@@ -37,7 +37,7 @@ FRONTS = {
     "/chat": {"messages": [{"role": "user", "content": PROMPT}]},
 }
 FILE = f"""
-gateway: {{admin_keys: [{ADMIN_KEY}], failed_auth_per_minute: 0}}
+gateway: {{admin_keys: [{ADMIN_KEY}]}}
 """
 
 
