@@ -26,6 +26,7 @@ _COMMANDS = {
     "env": ("env", "Write .env.example, or check .env."),
     "ledger": ("ledger", "Show what calls have cost and how long they took."),
     "llm": ("llm", "Check keys and providers."),
+    "install-service": ("install_service", "Write a unit of systemd for the gateway."),
     "models": ("models", "List the models of a provider."),
     "pricing": ("pricing", "Show what models cost."),
     "providers": ("providers", "List, show and test providers."),

@@ -89,7 +89,7 @@ class LazyGroup(SuggestingGroup):
         if cmd_name not in self._by_name:
             return None
         module = import_module(f"{self._package}.{self._by_name[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     @override

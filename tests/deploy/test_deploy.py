@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import copy
 import re
 import shlex
 import shutil
@@ -43,8 +44,8 @@ def open_paths() -> set[str]:
 def check_command(words: list[str]) -> dict[str, Any]:
     """Parse what is started as click would; give the options."""
     assert words[0] == "serve"
-    context = click.Context(serve)
-    parser = serve.make_parser(context)
+    command = copy.copy(serve)  # a command keeps what its first context says of --help
+    parser = command.make_parser(click.Context(command))
     values, left, _ = parser.parse_args(words[1:])
     assert left == []
     return dict(values)
