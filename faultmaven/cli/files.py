@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +16,8 @@ from faultmaven.config.spellings import to_row
 from faultmaven.config.yaml_tree import parse_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from faultmaven.config.settings import Settings
 
 
@@ -66,16 +70,17 @@ def problems_of(path: Path) -> list[Problem]:
     return _row_problems(path, data, lines)
 
 
-def warnings_of(path: Path) -> list[Problem]:
-    """Name what a sound file says and is not acted on in this version."""
+def warnings_of(paths: Iterable[Path]) -> list[Problem]:
+    """Name what sound files say and is not acted on in this version, and ports out of their scheme."""
     from faultmaven.config.not_in_force import in_file
+    from faultmaven.config.ports import port_warnings
 
-    if path.suffix not in _YAML:
-        return []
-    try:
-        return list(in_file(load_config_file(path, load_settings().lookup)))
-    except ConfigFileError:
-        return []
+    files = []
+    for path in paths:
+        if path.suffix in _YAML:
+            with suppress(ConfigFileError):
+                files.append(load_config_file(path, load_settings().lookup))
+    return [*chain.from_iterable(map(in_file, files)), *port_warnings(files)]
 
 
 def _is_whole(data: dict[str, Any]) -> bool:

@@ -26,12 +26,13 @@ def validate(files: tuple[Path, ...], as_json: bool) -> int:
 
     FILES are configuration files or single providers' files (.yaml), or files of variables.  Every
     fault is one line: file:line: place in it: what is wrong, and what to do.  Ends with 2 if there is
-    one.  What is sound and not acted on in this version is a warning.
+    one.  What is sound and not acted on in this version is a warning, and so is a port that is not in
+    the file's port scheme, or that several of FILES have.
     """
     from faultmaven.cli.files import problems_of, warnings_of
 
     problems = [problem for path in files for problem in problems_of(path)]
-    warnings = [warning for path in files for warning in warnings_of(path)]
+    warnings = warnings_of(files)
     checked = [str(path) for path in files]
     if not files:
         checked, problems, warnings = _check_all()
@@ -57,6 +58,7 @@ def _check_all() -> tuple[list[str], list[Problem], list[Problem]]:
     """Check what a start would read; give the places looked at, the faults, and the warnings."""
     from faultmaven.cli.files import files_of, unread_folder
     from faultmaven.config.not_in_force import in_settings
+    from faultmaven.config.ports import port_warnings
     from faultmaven.config.settings import CONFIG_NAME, load_settings
     from faultmaven.config.typed import check_settings
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
@@ -78,7 +80,7 @@ def _check_all() -> tuple[list[str], list[Problem], list[Problem]]:
     return (
         checked,
         found + problems + _choice_problems(registry) + _limit_problems(registry),
-        in_settings(settings),
+        in_settings(settings) + port_warnings([settings.file] if settings.file else []),
     )
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from aiohttp.web import BaseRequest
 
 MAX_DEPTH: Final = 64
+_JSON: Final = "application/json"
+_MAYBE_JSON: Final = (
+    "", _JSON, "application/octet-stream", "application/x-www-form-urlencoded",
+)  # fmt: skip
 
 
 async def read_body(request: BaseRequest, most_bytes: int | None = None) -> bytes:
@@ -62,6 +66,23 @@ async def read_body(request: BaseRequest, most_bytes: int | None = None) -> byte
         message = "The request's body is not valid HTTP."
         raise Fault(400, "invalid_request", "malformed_body", message, close=True) from None
     return b"".join(parts)
+
+
+def check_type(headers: Mapping[str, str]) -> None:
+    """See that a body is meant as JSON.
+
+    A body without a type may be JSON, and so may one of the types that curl and others give to any data.
+
+    Raises:
+        Fault: it says that it is something else.
+    """
+    said = headers.get("Content-Type")
+    if said is None or said == _JSON:
+        return
+    kind = said.partition(";")[0].strip().lower()
+    if kind not in _MAYBE_JSON and not kind.endswith("+json"):
+        message = "The body must be JSON: send it with `Content-Type: application/json`."
+        raise invalid(message, code="unsupported_content_type")
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:

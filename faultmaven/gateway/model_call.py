@@ -13,7 +13,7 @@ from typing_extensions import override
 from faultmaven.gateway.accounting import account
 from faultmaven.gateway.answer import Answer, StreamedAnswer
 from faultmaven.gateway.attempts import first_good, settle
-from faultmaven.gateway.body import parse_object, read_body, timeout_of
+from faultmaven.gateway.body import check_type, parse_object, read_body, timeout_of
 from faultmaven.gateway.demand import limit_answer
 from faultmaven.gateway.early_head import EarlyHead
 from faultmaven.gateway.faults import Fault, fault_of
@@ -65,6 +65,7 @@ class ModelCall:
         gateway.books.begin(record)
         ticket = gateway.admission.admit(visit.caller.name)
         try:
+            check_type(request.headers)
             gateway.admission.check_room()
             raw = await read_body(request, ticket.allowance.max_body_bytes)
             if gateway.books.keeps_content:

@@ -19,7 +19,7 @@ from faultmaven.config.dotenv_file import read_text
 from faultmaven.config.errors import ConfigFileError
 from faultmaven.config.yaml_tree import parse_yaml
 from faultmaven.gateway.app import Route
-from faultmaven.gateway.body import parse_object, read_body
+from faultmaven.gateway.body import check_type, parse_object, read_body
 from faultmaven.gateway.faults import fault_of, invalid
 from faultmaven.gateway.fronts.openai_chat import ChatFront
 from faultmaven.gateway.model_call import ModelCall
@@ -132,6 +132,7 @@ class Service:
 
     async def command(self, visit: Visit) -> Answer:
         """Do one of `COMMANDS`."""
+        check_type(visit.request.headers)
         body = parse_object(await read_body(visit.request))
         name = body.get("command")
         if not isinstance(name, str) or name not in COMMANDS:

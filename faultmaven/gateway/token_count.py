@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.app import Route
-from faultmaven.gateway.body import parse_object, read_body
+from faultmaven.gateway.body import check_type, parse_object, read_body
 from faultmaven.gateway.faults import fault_of
 from faultmaven.gateway.fronts.anthropic_messages import ID_HEADER, error_body, read_messages
 from faultmaven.gateway.pages import id_field
@@ -67,6 +67,7 @@ class TokenCount:
     async def count(self, visit: Visit) -> Answer:
         """Count a request that is not sent."""
         bounds = self._gateway.admission.of_key(visit.caller.name)
+        check_type(visit.request.headers)
         raw = await read_body(visit.request, bounds.max_body_bytes)
         ask = read_messages(parse_object(raw))
         beta = visit.request.headers.get(_PASSED_HEADER)

@@ -47,6 +47,31 @@ async def test_what_is_no_json_object_is_refused(client, upstream, body):
     assert not upstream.requests
 
 
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/json; charset=utf-8", 200),
+        ("application/vnd.api+json", 200),
+        ("application/x-www-form-urlencoded", 200),
+        ("text/plain", 400),
+        ("text/xml", 400),
+        ("multipart/form-data; boundary=x", 400),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/chat"])
+async def test_what_says_that_it_is_no_json_is_refused(start, upstream, path, kind, status):
+    body = json.dumps({"model": "openai/fake", "messages": MESSAGES, "max_tokens": 9}).encode()
+    async with (
+        start(PROVIDER_TYPE="openai") as client,
+        client.post(path, body, Content_Type=kind) as reply,
+    ):
+        said = await reply.text()
+
+    assert reply.status == status, said
+    assert ("application/json" in said) is (status == 400)
+    assert bool(upstream.requests) is (status == 200)
+
+
 @pytest.mark.parametrize("param", WRONG)
 async def test_a_wrong_type_is_named(client, upstream, param):
     async with client.post("/v1/chat/completions", WRONG[param]) as reply:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from typing_extensions import override
 
 from faultmaven.gateway.app import Route
-from faultmaven.gateway.body import parse_object, read_body
+from faultmaven.gateway.body import check_type, parse_object, read_body
 from faultmaven.gateway.faults import Fault, fault_of, invalid
 from faultmaven.gateway.front import AsItIs, Ask
 from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
@@ -149,6 +149,7 @@ class GeminiPages:
 
     async def _count(self, visit: Visit, model: str) -> Answer:
         bounds = self._gateway.admission.of_key(visit.caller.name)
+        check_type(visit.request.headers)
         raw = await read_body(visit.request, bounds.max_body_bytes)
         body = parse_object(raw)
         try:
