@@ -137,7 +137,7 @@ def _check_depth(data: Any) -> None:
             inner
             for value in level
             for inner in (value.values() if type(value) is dict else value)
-            if type(inner) in (dict, list)
+            if type(inner) in (dict, list) and inner
         ]
         if not level:
             return
