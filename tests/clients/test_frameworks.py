@@ -132,13 +132,16 @@ def test_langchain_embeddings(gateway, upstream):
 
 
 @pytest.fixture(params=["chat", "responses", "messages"])
-def agent_model(request, gateway, model):
+async def agent_model(request, gateway, model):
     if request.param == "messages":
-        provider = AnthropicProvider(base_url=gateway.url, api_key=gateway.key)
-        return AnthropicModel(model, provider=provider)
+        messages = AnthropicProvider(base_url=gateway.url, api_key=gateway.key)
+        yield AnthropicModel(model, provider=messages)
+        await messages.client.close()
+        return
     provider = OpenAIProvider(base_url=gateway.base_url, api_key=gateway.key)
     kind = OpenAIChatModel if request.param == "chat" else OpenAIResponsesModel
-    return kind(model, provider=provider)
+    yield kind(model, provider=provider)
+    await provider.client.close()
 
 
 async def test_pydantic_ai_calls_tools(agent_model, upstream):
