@@ -12,7 +12,7 @@ override MESSAGE := $(value MESSAGE)
 export MESSAGE
 
 .PHONY: help run chat test check static format format-check lint types layers docs docs-check \
-        coverage bench bench-gateway install install-engine check-engine lock clean
+        coverage bench bench-gateway bench-crowd install install-engine check-engine lock clean
 
 help:           ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## *' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ bench: $(VENV)/.dev  ## the SDK beside bare aiohttp
 
 bench-gateway: $(VENV)/.dev  ## the gateway beside a bare relay
 	$(BIN)/python -m benchmarks gateway $(ARGS)
+
+bench-crowd: $(VENV)/.dev  ## the gateway under a thousand streams, and over 100,000 requests
+	$(BIN)/python -m benchmarks crowd $(ARGS)
 
 install: $(VENV)/.dev $(VENV)/.engine $(VENV)/.clients  ## everything into .venv, and the commit hooks
 	$(if $(wildcard .git),$(BIN)/pre-commit install)
