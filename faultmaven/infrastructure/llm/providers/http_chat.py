@@ -296,7 +296,7 @@ class HTTPChat(HTTPService):
             request = rules.without_system(ask_for_structure(request, level))
         if request.stream and not rules.takes_stream:
             rules.refuse_stream(route.unsupported)
-        asked = replace(request, model=model)
+        asked = request if request.model == model else replace(request, model=model)
         call = Call(asked, model, self._endpoint_for(asked), schema, level, deadline, route=route)
         call.body = self._encoded(call)
         return call
