@@ -43,18 +43,17 @@ class CallReader:
         self.path = path
 
     def sums(self, group: str, since_ms: int) -> list[dict[str, Any]]:
-        """Sum calls since an instant by one of `GROUPS`, the dearest first.
+        """Sum calls since an instant by one of `GROUPS`, the dearest first, days in their order.
 
         Raises:
             OSError: there is no such file.
             sqlite3.Error: it cannot be read.
         """
+        order = "name" if group == "day" else "cost_usd DESC, calls DESC"
         query = (
             f"SELECT {GROUPS[group]} AS name, {_SUMS} FROM calls WHERE time_ms >= ? "  # noqa: S608  # our own words
-            "GROUP BY name ORDER BY cost_usd DESC, calls DESC"
+            f"GROUP BY name ORDER BY {order}"
         )
-        if group == "day":
-            query = query.replace("cost_usd DESC, calls DESC", "name")
         return self._read(query, (since_ms,))
 
     def newest(self, count: int, since_ms: int) -> list[dict[str, Any]]:
