@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.gateway.admission import Admission
 from faultmaven.gateway.answer import Answer
-from faultmaven.gateway.auth import ANYONE, presented_key, too_many_tries, unauthorised
+from faultmaven.gateway.auth import ANYONE
 from faultmaven.gateway.books import Books
-from faultmaven.gateway.cors import is_foreign, is_preflight, preflight_fields
+from faultmaven.gateway.door import Door
 from faultmaven.gateway.eras import Eras, close_all
-from faultmaven.gateway.failed_tries import LOOPBACK, FailedTries
 from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.idempotency import Replays
@@ -25,13 +22,14 @@ from faultmaven.gateway.meter import Board, Meter, merged
 from faultmaven.gateway.naming import make_name_table
 from faultmaven.gateway.record import Record
 from faultmaven.gateway.reloads import Reloads
+from faultmaven.gateway.routes import Route, Routes, Visit
 from faultmaven.infrastructure.llm import codec, events
 from faultmaven.infrastructure.llm.http import TransportPolicy
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from aiohttp.web import BaseRequest
 
@@ -42,53 +40,9 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
     from faultmaven.infrastructure.llm.router.names import NameTable, Plan
 
-Access = Literal["open", "key", "admin"]
-ErrorBody = Callable[[Fault, str], "dict[str, Any]"]
-
 logger = logging.getLogger("faultmaven.gateway")
 
 _PLANS_KEPT: Final = 1024
-
-
-@dataclass(slots=True)
-class Visit:
-    """One request on its way.
-
-    Attributes:
-        request: as it came.
-        request_id: ours, or the client's own if it is a plain word.
-        caller: who makes it.
-        started: `perf_counter` when its head had come.
-        rest: what followed a route's prefix, "" for a whole path.
-    """
-
-    request: BaseRequest
-    request_id: str
-    caller: Caller
-    started: float
-    rest: str = ""
-
-
-Page = Callable[[Visit], Awaitable[Answer]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What is served at a path.
-
-    Attributes:
-        pages: by method.
-        access: who may have it: everyone, holders of keys, administrators.
-        error_body: errors in the API of the path.
-        id_header: where the API's clients look for the request's id, beside `x-request-id`.
-        front: the API's name where calls to models are served; "" for what is not written down.
-    """
-
-    pages: Mapping[str, Page]
-    access: Access = "key"
-    error_body: ErrorBody = openai_error.error_body
-    id_header: str | None = None
-    front: str = ""
 
 
 class Gateway:
@@ -107,7 +61,8 @@ class Gateway:
         idle: set when the last request has ended; None while nobody waits for that.
         meter: this process's numbers.
         admission: who may call models now.
-        failed_tries: who has sent wrong keys.
+        door: who may come in.
+        routes: what is served, and where.
         replays: what was answered under idempotency keys.
         books: where calls are written down.
         eras: which requests began under which configuration.
@@ -126,7 +81,6 @@ class Gateway:
     ) -> None:
         self.registry = registry
         self.options = options
-        self._is_keyless, self._is_at_home = not options.keys, options.is_loopback
         self.meter = Meter()
         self.meter.breakers.circuits = registry.circuits
         self.admission = Admission(
@@ -137,7 +91,8 @@ class Gateway:
             workers=options.workers,
             worker=worker,
         )
-        self.failed_tries = FailedTries(options.failed_auth_per_minute)
+        self.door = Door(options, self.meter.tally)
+        self.routes = Routes()
         self.replays = Replays(self.meter.tally)
         self.is_draining = False
         self.idle: asyncio.Event | None = None
@@ -146,8 +101,6 @@ class Gateway:
         self.when_reloaded: list[Callable[[], None]] = []
         self._board = board
         self._worker = worker
-        self._paths: dict[str, Route] = {}
-        self._prefixes: list[tuple[str, Route]] = []
         self._providers: dict[str, BaseLLMProvider] = {}
         self._adopted: dict[str, BaseLLMProvider] = {}
         self._names: NameTable | None = None
@@ -156,19 +109,6 @@ class Gateway:
         self._id_prefix = f"req_{os.urandom(6).hex()}"
         self.books = Books(registry.settings, self.meter, self._id_prefix)
         self.reloads = Reloads(self, seen)
-
-    def add_routes(self, routes: Iterable[tuple[str, Route]]) -> None:
-        """Serve further paths; one that ends in `*` is a prefix."""
-        for path, route in routes:
-            if path.endswith("*"):
-                self._prefixes.append((path[:-1], route))
-                self._prefixes.sort(key=lambda entry: -len(entry[0]))
-            else:
-                self._paths[path] = route
-
-    def routes(self) -> dict[str, Route]:
-        """Give every route by its path, prefixes with their `*`."""
-        return self._paths | {f"{prefix}*": route for prefix, route in self._prefixes}
 
     async def handle(self, request: BaseRequest) -> Answer:
         """Answer a request; called by the server."""
@@ -180,8 +120,8 @@ class Gateway:
         try:
             visit = Visit(request, request_id, ANYONE, perf_counter())
             try:
-                route = self._find_route(visit)
-                page = self._admit(route, visit)
+                route = self.routes.find(visit)
+                page = self.door.admit(route, visit)
             except Fault as fault:
                 self.note_refusal(fault, visit, route)
                 raise
@@ -298,9 +238,8 @@ class Gateway:
     def take_options(self, options: GatewayOptions) -> None:
         """Put other options in force for the requests that begin now."""
         self.options = options
-        self._is_keyless, self._is_at_home = not options.keys, options.is_loopback
         self.admission.adopt(options.allowances, options.max_concurrency, options.queue_s)
-        self.failed_tries.limit = options.failed_auth_per_minute
+        self.door.adopt(options)
 
     def count_reload(self, outcome: str) -> None:
         """Count a reload of the configuration."""
@@ -352,83 +291,11 @@ class Gateway:
             self.books.count_waiting()
             self._board.write(self._worker, self.meter.to_bytes())
 
-    def _find_route(self, visit: Visit) -> Route:
-        path = visit.request.raw_path
-        query = path.find("?")
-        if query >= 0:
-            path = path[:query]
-        route = self._paths.get(path)
-        if route is not None:
-            return route
-        for prefix, route in self._prefixes:
-            if path.startswith(prefix) and len(path) > len(prefix):
-                visit.rest = path[len(prefix) :]
-                return route
-        message = "There is nothing at this path; GET /openapi.json lists what there is."
-        raise Fault(404, "not_found", "not_found", message)
-
-    def _admit(self, route: Route, visit: Visit) -> Page:
-        """Find the page for the method, and see that the caller may have it."""
-        page = route.pages.get(visit.request.method)
-        if page is None:
-            origins, headers = self.options.cors_origins, visit.request.headers
-            if origins and is_preflight(visit.request.method, origins, headers):
-                return _preflight
-            message = f"This path takes {', '.join(sorted(route.pages))}."
-            raise Fault(405, "invalid_request", "method_not_allowed", message)
-        if route.access == "open":
-            return page
-        headers = visit.request.headers
-        if self._is_keyless and is_foreign(
-            headers, self.options.cors_origins, at_home=self._is_at_home
-        ):
-            message = (
-                "This gateway has no keys, so that pages of other sites may not call it: set"
-                " FAULTMAVEN_GATEWAY_KEYS, or name their origins in gateway.cors_origins."
-            )
-            raise Fault(403, "permission", "foreign_origin", message, should_retry=False)
-        caller = self.options.keys.find(presented_key(headers))
-        if route.access == "admin" and not self._is_admin(visit.request, caller):
-            raise self._refusal(visit.request)
-        if caller is None:
-            if route.access == "key":
-                raise self._refusal(visit.request)
-            caller = ANYONE
-        visit.caller = caller
-        return page
-
-    def _refusal(self, request: BaseRequest) -> Fault:
-        """Make the answer to whoever has no right key; right ones are never asked about here."""
-        wait_s = self.failed_tries.note(request.remote or "")
-        rejected = self.meter.tally.rejected
-        if wait_s:
-            rejected["authentication_attempts"] += 1
-            return too_many_tries(wait_s)
-        rejected["authentication"] += 1
-        return unauthorised()
-
-    def _is_admin(self, request: BaseRequest, caller: Caller | None) -> bool:
-        """Tell whether a request may see what is not for clients: by its key, or from this machine."""
-        if caller is not None and caller.admin:
-            return True
-        if self.options.keys.has_admin or not (request.remote or "").startswith(LOOPBACK):
-            return False
-        headers = request.headers
-        if "X-Forwarded-For" in headers or "Forwarded" in headers:
-            return False  # a proxy on this machine speaks for somebody else
-        return not is_foreign(headers, self.options.cors_origins, at_home=True)
-
     def _request_id(self, headers: Mapping[str, str]) -> str:
         given = headers.get("x-request-id")
         if given is not None and len(given) <= 128 and given.isascii() and _is_word(given):
             return given
         return f"{self._id_prefix}{next(self._numbers):x}"
-
-
-async def _preflight(visit: Visit) -> Answer:
-    """Tell a browser that a page of an origin that is listed may call."""
-    fields = f"x-request-id: {visit.request_id}\r\n" + preflight_fields(visit.request.headers)
-    return Answer(200, b"", "text/plain", fields)
 
 
 def _is_word(text: str) -> bool:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven import __version__
 from faultmaven.gateway.answer import Answer
-from faultmaven.gateway.app import Route
 from faultmaven.gateway.meter import DURATION_BUCKETS_S, Series
 from faultmaven.gateway.pages import id_field, json_answer
+from faultmaven.gateway.routes import Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.meter import Meter
+    from faultmaven.gateway.routes import Visit
 
 POLICY: Final = (
     "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "

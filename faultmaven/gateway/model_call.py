@@ -33,10 +33,11 @@ from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 if TYPE_CHECKING:
     from faultmaven.gateway.admission import Ticket
     from faultmaven.gateway.allowance import Allowance
-    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.front import Ask, Encoder, FrontEnd
     from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
     from faultmaven.gateway.opened import Opened, Whole
+    from faultmaven.gateway.routes import Visit
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.router.names import Plan, Target
     from faultmaven.infrastructure.llm.types import Route

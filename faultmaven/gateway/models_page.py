@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from faultmaven.gateway.app import Route
 from faultmaven.gateway.faults import fault_of
 from faultmaven.gateway.fronts.gemini import GeminiPages, describe_model
 from faultmaven.gateway.pages import json_answer
+from faultmaven.gateway.routes import Route
 from faultmaven.infrastructure.llm.errors import ModelNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from faultmaven.gateway.answer import Answer
-    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.gateway.app import Gateway
+    from faultmaven.gateway.routes import Visit
     from faultmaven.infrastructure.llm.catalog import ModelInfo
 
 # No model says when it was made in a way that all providers share; clients need a number.

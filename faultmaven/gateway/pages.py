@@ -6,14 +6,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.gateway.answer import Answer
-from faultmaven.gateway.app import Route
 from faultmaven.gateway.faults import Fault
+from faultmaven.gateway.routes import Route
 from faultmaven.infrastructure.llm import codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.gateway.app import Gateway
+    from faultmaven.gateway.routes import Visit
 
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -7,11 +7,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from faultmaven.gateway.answer import Answer, StreamedAnswer
-from faultmaven.gateway.app import Route
 from faultmaven.gateway.body import read_body
 from faultmaven.gateway.demand import BYTES_PER_TOKEN
 from faultmaven.gateway.faults import Fault, fault_of
 from faultmaven.gateway.record import Record
+from faultmaven.gateway.routes import Route
 from faultmaven.infrastructure.llm.errors import LLMError
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 from faultmaven.infrastructure.llm.secret import redact
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from faultmaven.gateway.admission import Ticket
     from faultmaven.gateway.allowance import Allowance
-    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.gateway.app import Gateway
+    from faultmaven.gateway.routes import Visit
     from faultmaven.infrastructure.llm.http import StreamReply
 
 # Of the client's headers these mean something to a provider, and none of them is a credential.

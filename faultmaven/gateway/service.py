@@ -18,12 +18,12 @@ from typing_extensions import override
 from faultmaven.config.dotenv_file import read_text
 from faultmaven.config.errors import ConfigFileError
 from faultmaven.config.yaml_tree import parse_yaml
-from faultmaven.gateway.app import Route
 from faultmaven.gateway.body import check_type, parse_object, read_body
 from faultmaven.gateway.faults import fault_of, invalid
 from faultmaven.gateway.fronts.openai_chat import ChatFront
 from faultmaven.gateway.model_call import ModelCall
 from faultmaven.gateway.pages import json_answer
+from faultmaven.gateway.routes import Route
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import (
     ConfigurationError,
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from faultmaven.gateway.answer import Answer
-    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.front import Ask
+    from faultmaven.gateway.routes import Visit
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven import __version__
 from faultmaven.gateway.answer import Answer
-from faultmaven.gateway.app import Route
 from faultmaven.gateway.pages import id_field
+from faultmaven.gateway.routes import Route
 from faultmaven.infrastructure.llm import codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from faultmaven.gateway.app import Visit
+    from faultmaven.gateway.routes import Visit
 
 Schema = dict[str, Any]
 

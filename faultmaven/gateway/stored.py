@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from faultmaven.gateway.app import Route
 from faultmaven.gateway.faults import Fault
+from faultmaven.gateway.routes import Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from faultmaven.gateway.answer import Answer
-    from faultmaven.gateway.app import Visit
+    from faultmaven.gateway.routes import Visit
 
 
 class StoredResponses:

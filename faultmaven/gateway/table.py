@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from faultmaven.gateway.app import Route
 from faultmaven.gateway.dashboard import Dashboard
 from faultmaven.gateway.fronts.anthropic_messages import ID_HEADER, MessagesFront
 from faultmaven.gateway.fronts.gemini import GeminiPages
@@ -16,6 +15,7 @@ from faultmaven.gateway.model_call import EmbeddingCall, ModelCall
 from faultmaven.gateway.models_page import ModelsPage
 from faultmaven.gateway.pages import Pages
 from faultmaven.gateway.passing import Passing
+from faultmaven.gateway.routes import Route
 from faultmaven.gateway.service import Service
 from faultmaven.gateway.specification import Specification
 from faultmaven.gateway.stored import StoredResponses
@@ -45,9 +45,9 @@ def add_all(gateway: Gateway) -> None:
         route = Route(
             {"POST": call}, error_body=front.error_body, id_header=id_header, front=front.name
         )
-        gateway.add_routes([(path, route)])
+        gateway.routes.add([(path, route)])
     embeddings = EmbeddingCall(gateway, EmbeddingsFront())
-    gateway.add_routes([(EMBEDDINGS, Route({"POST": embeddings}, front=EmbeddingsFront.name))])
+    gateway.routes.add([(EMBEDDINGS, Route({"POST": embeddings}, front=EmbeddingsFront.name))])
     for pages in (
         Dashboard(gateway),
         Pages(gateway),
@@ -59,4 +59,4 @@ def add_all(gateway: Gateway) -> None:
         Passing(gateway),
         Specification(),
     ):
-        gateway.add_routes(pages.routes())
+        gateway.routes.add(pages.routes())

@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from faultmaven.gateway.answer import Answer
-from faultmaven.gateway.app import Route
 from faultmaven.gateway.body import check_type, parse_object, read_body
 from faultmaven.gateway.faults import fault_of
 from faultmaven.gateway.fronts.anthropic_messages import ID_HEADER, error_body, read_messages
 from faultmaven.gateway.pages import id_field
+from faultmaven.gateway.routes import Route
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import LLMError
 from faultmaven.infrastructure.llm.providers.anthropic_provider import COUNT_FORMAT
@@ -27,8 +27,9 @@ from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.front import Ask
+    from faultmaven.gateway.routes import Visit
     from faultmaven.infrastructure.llm.providers.call import Forward
     from faultmaven.infrastructure.llm.types import LLMRequest
 

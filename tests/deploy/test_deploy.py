@@ -38,7 +38,7 @@ def open_paths() -> set[str]:
     """The gateway's paths that need no key."""
     settings = load_settings(CHAT_PROVIDER="echo")
     gateway = make_gateway(ProviderRegistry(settings), GatewayOptions.of(settings))
-    return {path for path, route in gateway.routes().items() if route.access == "open"}
+    return {path for path, route in gateway.routes.by_path().items() if route.access == "open"}
 
 
 def check_command(words: list[str]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def cors_of(reply):
 
 
 async def test_nothing_is_said_to_browsers_by_default(client):
-    for path in client.gateway.routes():
+    for path in client.gateway.routes.by_path():
         async with client.session.options(
             client.url + path.replace("*", "x"), headers=PREFLIGHT
         ) as reply:

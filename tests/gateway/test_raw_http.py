@@ -232,7 +232,7 @@ async def test_an_error_of_ours_is_told_without_its_traceback(client, caplog):
         message = "sk-canary-inner-0123456789"
         raise RuntimeError(message)
 
-    client.gateway.routes()["/health/live"].pages["GET"] = fail
+    client.gateway.routes.by_path()["/health/live"].pages["GET"] = fail
 
     answer = await exchange(
         client.port, b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" + post(BODY)

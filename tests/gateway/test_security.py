@@ -57,7 +57,7 @@ def concrete(path: str) -> str:
 
 async def test_no_trick_opens_any_route(start, upstream):
     async with start(WITH_ADMIN) as client:
-        closed = {p: r for p, r in client.gateway.routes().items() if r.access != "open"}
+        closed = {p: r for p, r in client.gateway.routes.by_path().items() if r.access != "open"}
         assert {r.access for r in closed.values()} == {"key", "admin"}
         for path, route in closed.items():
             for method in route.pages:
@@ -74,7 +74,7 @@ async def test_no_trick_opens_any_route(start, upstream):
 
 async def test_a_clients_key_is_no_administrators(start):
     async with start(WITH_ADMIN) as client:
-        for path, route in client.gateway.routes().items():
+        for path, route in client.gateway.routes.by_path().items():
             if route.access == "admin":
                 async with client.get(concrete(path)) as reply:
                     assert reply.status in (401, 403), path
@@ -105,7 +105,7 @@ async def test_a_path_is_itself_and_no_other(start, path):
 @pytest.mark.parametrize("headers", [{}, {"Authorization": f"Bearer {ADMIN_KEY}"}])
 async def test_every_answer_has_the_headers_that_browsers_heed(start, headers):
     async with start(WITH_ADMIN) as client:
-        for path in [*client.gateway.routes(), "/nowhere", "/p/openai/models"]:
+        for path in [*client.gateway.routes.by_path(), "/nowhere", "/p/openai/models"]:
             for method in ("GET", "POST", "HEAD", "OPTIONS", "DELETE"):
                 async with client.session.request(
                     method, client.url + concrete(path), headers=headers
@@ -283,7 +283,7 @@ FOREIGN = {
 async def test_pages_of_other_sites_cannot_use_a_gateway_without_keys(start, upstream, headers):
     body = json.dumps({"model": "openai/f", "messages": MESSAGES})
     async with start(FAULTMAVEN_GATEWAY_KEYS="") as client:
-        for path, route in client.gateway.routes().items():
+        for path, route in client.gateway.routes.by_path().items():
             for method in route.pages:
                 if route.access != "open":
                     async with client.session.request(

@@ -17,7 +17,7 @@ def methods_of(described) -> set[str]:
 async def test_every_path_is_described(client):
     described = make_specification()["paths"]
 
-    for path, route in client.gateway.routes().items():
+    for path, route in client.gateway.routes.by_path().items():
         found = [
             methods_of(operations)
             for template, operations in described.items()
@@ -28,7 +28,7 @@ async def test_every_path_is_described(client):
 
 
 async def test_every_description_has_its_path(client):
-    routes = client.gateway.routes()
+    routes = client.gateway.routes.by_path()
 
     for template, operations in make_specification()["paths"].items():
         matching = [

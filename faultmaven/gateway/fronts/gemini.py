@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 from typing_extensions import override
 
-from faultmaven.gateway.app import Route
 from faultmaven.gateway.body import check_type, parse_object, read_body
 from faultmaven.gateway.faults import Fault, fault_of, invalid
 from faultmaven.gateway.front import AsItIs, Ask
 from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
 from faultmaven.gateway.model_call import EmbeddingCall, ModelCall
 from faultmaven.gateway.pages import json_answer
+from faultmaven.gateway.routes import Route
 from faultmaven.gateway.token_count import count_or_estimate
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import LLMError
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from faultmaven.gateway.answer import Answer
-    from faultmaven.gateway.app import Gateway, Visit
+    from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.faults import Kind
     from faultmaven.gateway.front import Encoder
     from faultmaven.gateway.opened import Whole
+    from faultmaven.gateway.routes import Visit
     from faultmaven.gateway.watch import StreamWatch
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse, Usage
