@@ -37,7 +37,7 @@ class GatewayOptions:
         ready_delay_s: how long new connections are still taken when the server ends, while
             `/health/ready` says that it does: what a load balancer needs to notice.
         keepalive_s: how long an idle connection of a client is kept.
-        header_timeout_s: what a new client has to send the head of its first request.
+        header_timeout_s: what a client has to send a request's head, a new one from when it connects.
         body_timeout_s: what a client has to send a request's body.
         write_timeout_s: what a client has to take anything of its answer.
         commit_after_s: after how long a stream's head goes out although nothing of the answer has come;

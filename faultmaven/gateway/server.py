@@ -35,8 +35,9 @@ BACKLOG: Final = 2048
 class _Protocol(RequestHandler):
     """One client's connection; what is no HTTP is refused in JSON and never logged."""
 
-    __slots__ = ("gateway",)
+    __slots__ = ("_head_has_begun", "gateway")
 
+    _head_has_begun: bool
     gateway: Gateway
 
     @override
@@ -50,10 +51,23 @@ class _Protocol(RequestHandler):
         super().connection_made(transport)
         # uvloop's transports are of no class of asyncio's.
         cast("asyncio.WriteTransport", transport).set_write_buffer_limits(WRITE_HIGH_WATER_BYTES)
+        self._bound_head()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a request that begins with a part of its head must bring the rest soon."""
+        super().data_received(data)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done() and not self._head_has_begun:
+            self._bound_head()
+
+    def _bound_head(self) -> None:
+        """Close the connection in a while, unless a whole head has come by then."""
+        self._head_has_begun = True
         if self._keepalive_handle is not None:
             self._keepalive_handle.cancel()
-            limit_s = min(self.gateway.options.header_timeout_s, self._keepalive_timeout)
-            end = self._loop.time() + limit_s
+            end = self._loop.time() + self.gateway.options.header_timeout_s
+            end = min(end, self._next_keepalive_close_time)
             self._next_keepalive_close_time = end
             self._keepalive_handle = self._loop.call_at(end, self._process_keepalive)
 
@@ -102,6 +116,7 @@ class _Protocol(RequestHandler):
             return False
         finally:
             self._waiter = None
+        self._head_has_begun = False
         return True
 
     def _is_ending(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 
 import pytest
@@ -48,6 +49,33 @@ async def test_a_head_that_does_not_come_ends_the_connection(start, start_of_hea
         assert await asyncio.wait_for(reader.read(), 5) == b""
         assert 0.15 < time.monotonic() - began < 2
         writer.close()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_half_head_ends_a_connection_that_has_served(start, times):
+    async with start(QUICK) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        for _ in range(times):
+            writer.write(b"GET /health/live HTTP/1.1\r\n")
+            await asyncio.sleep(0)
+            writer.write(b"Host: x\r\n\r\n")
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            await reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))
+        began = time.monotonic()
+        drip = asyncio.create_task(drip_into(writer, NEVER["half a head"]))
+
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert 0.15 < time.monotonic() - began < 2
+        drip.cancel()
+        writer.close()
+
+
+async def drip_into(writer, data):
+    """Send a byte now and then, for ever."""
+    writer.write(data)
+    while True:
+        await asyncio.sleep(0.05)
+        writer.write(b"x")
 
 
 @pytest.mark.parametrize("rest", HALF_BODIES.values(), ids=HALF_BODIES)
