@@ -54,6 +54,7 @@ class Question:
         output_schema: JSON Schema for the answer; `{}` for any JSON; None for text.
         wants_reasoning: whether thinking was asked for.
         include_usage: whether the stream shall report usage where that is a choice.
+        streams_arguments: whether arguments shall come in pieces where that is a choice.
         texts: inputs of an embeddings request.
         dimensions: wanted length of its vectors.
         embedding_format: "float" or "base64".
@@ -68,6 +69,7 @@ class Question:
     output_schema: Mapping[str, Any] | None = None
     wants_reasoning: bool = False
     include_usage: bool = True
+    streams_arguments: bool = False
     texts: Sequence[str] = ()
     dimensions: int = 8
     embedding_format: str = "float"

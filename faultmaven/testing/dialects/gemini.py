@@ -21,7 +21,7 @@ from faultmaven.testing.dialects.base import (
 from faultmaven.testing.dialects.embeddings import vector_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from faultmaven.testing.answers import Answer, TokenUsage
     from faultmaven.testing.journal import RecordedRequest
@@ -73,6 +73,7 @@ class GeminiGenerate(Dialect):
             output_schema=_lower_types(as_dict(schema)) if is_json else None,
             wants_reasoning=bool(_get(thinking, "includeThoughts")),
             include_usage=request.query.get("alt") == "sse",
+            streams_arguments=bool(_get(_calling(body), "streamFunctionCallArguments")),
         )
 
     @override
@@ -88,12 +89,13 @@ class GeminiGenerate(Dialect):
     def events(self, question: Question, answer: Answer) -> list[Event]:
         thoughts = [{"text": chunk, "thought": True} for chunk in answer.reasoning_chunks]
         texts = [{"text": chunk} for chunk in answer.chunks]
-        calls = _calls(answer)
+        calls = [_calls(answer)] if answer.tool_uses else []
+        if question.streams_arguments:
+            calls = [[part] for whole in _calls(answer) for part in call_pieces(whole)]
         events = [
             Event(_response(answer, [part], is_last=False), "content") for part in thoughts + texts
         ]
-        if calls:
-            events.append(Event(_response(answer, calls, is_last=False), "tool"))
+        events += [Event(_response(answer, parts, is_last=False), "tool") for parts in calls]
         last: list[Any] = [{"text": ""}]
         return [*events, Event(_response(answer, last, is_last=True), "finish")]
 
@@ -193,8 +195,12 @@ def _tools(body: dict[str, Any]) -> list[Tool]:
     ]
 
 
+def _calling(body: dict[str, Any]) -> dict[str, Any]:
+    return as_dict(_get(as_dict(_get(body, "toolConfig")), "functionCallingConfig"))
+
+
 def _tool_choice(body: dict[str, Any]) -> str:
-    config = as_dict(_get(as_dict(_get(body, "toolConfig")), "functionCallingConfig"))
+    config = _calling(body)
     mode = str(config.get("mode", "AUTO"))
     allowed = as_list(_get(config, "allowedFunctionNames"))
     if mode == "ANY":
@@ -224,6 +230,51 @@ def _calls(answer: Answer) -> list[Any]:
         call = {"id": use.call_id, "name": use.name, "args": args}
         parts.append({"functionCall": call, "thoughtSignature": "ZmFrZS1zaWduYXR1cmU="})
     return parts
+
+
+def call_pieces(whole: dict[str, Any]) -> list[dict[str, Any]]:
+    """Cut a call as Vertex AI does: its name, its values one by one, and mostly an empty call as the end.
+
+    Values that are neither text nor a number, true, false or null have no piece of their own.
+    """
+    call = whole["functionCall"]
+    pieces = [piece for path, value in _leaves(call["args"], "$") for piece in _cut(path, value)]
+    if not pieces:
+        name = {"id": call["id"], "name": call["name"]}
+        return [{**whole, "functionCall": name}]
+    begun = {"id": call["id"], "name": call["name"], "willContinue": True}
+    parts = [{"functionCall": {"partialArgs": [p], "willContinue": True}} for p in pieces]
+    if "stringValue" in pieces[-1]:
+        parts.append({"functionCall": {}})
+    else:
+        del parts[-1]["functionCall"]["willContinue"]
+    return [{**whole, "functionCall": begun}, *parts]
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            is_plain = re.fullmatch(r"\w+", name)
+            step = f".{name}" if is_plain else f"[{json.dumps(name, ensure_ascii=False)}]"
+            yield from _leaves(item, path + step)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def _cut(path: str, value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, str):
+        half = (len(value) + 1) // 2
+        return [
+            {"jsonPath": path, "stringValue": value[:half], "willContinue": True},
+            {"jsonPath": path, "stringValue": value[half:]},
+        ]
+    if value is None:
+        return [{"jsonPath": path, "nullValue": None}]
+    kind = "boolValue" if isinstance(value, bool) else "numberValue"
+    return [{"jsonPath": path, kind: value}]
 
 
 def _response(answer: Answer, parts: list[Any], *, is_last: bool) -> dict[str, Any]:

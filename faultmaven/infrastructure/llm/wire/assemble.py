@@ -83,4 +83,7 @@ class Assembly:
             )
             self._calls[index] = call
             self._arguments[index] = []
+        elif "extra_content" in delta:
+            # A signature may come behind the first piece.
+            self._calls[index]["extra_content"] = delta["extra_content"]
         self._arguments[index].append(delta.arguments)

@@ -23,6 +23,7 @@ from faultmaven.infrastructure.llm.wire.fields import (
     sum_of,
     text_in,
 )
+from faultmaven.infrastructure.llm.wire.partial_arguments import PartialArguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -69,6 +70,9 @@ _NO_SIGNATURE: Final = "skip_thought_signature_validator"
 
 _TOOL_MODES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
+# Vertex AI's word for arguments in pieces, which a caller may give at the top.
+_STREAM_ARGUMENTS: Final = "streamFunctionCallArguments"
+
 
 def unsupported_parameters(request: LLMRequest) -> tuple[str, ...]:
     """Name what this request asks for and the dialect has no place for: nothing."""
@@ -97,11 +101,15 @@ def request_to_wire(
         body["systemInstruction"] = {"parts": [{"text": text} for text in system]}
     if request.tools:
         body["tools"] = list(_tools_to_wire(request.tools))
-    if choice := _tool_choice_to_wire(request):
+    extra = dict(request.extra)
+    choice = _tool_choice_to_wire(request) or {}
+    if _STREAM_ARGUMENTS in extra:
+        choice[_STREAM_ARGUMENTS] = extra.pop(_STREAM_ARGUMENTS)
+    if choice:
         body["toolConfig"] = {"functionCallingConfig": choice}
     if config := _config_to_wire(request, style):
         body["generationConfig"] = config
-    return content.merge_extra(body, request.extra, "generationConfig", CONFIG_FIELDS)
+    return content.merge_extra(body, extra, "generationConfig", CONFIG_FIELDS)
 
 
 def _config_to_wire(request: LLMRequest, style: str) -> dict[str, Any]:
@@ -256,16 +264,18 @@ def response_from_wire(data: object) -> LLMResponse:
         ResponseFormatError: the body is not what Gemini sends.
     """
     body = as_object(data, "body")
-    found = read_candidate(body, first_call=0)
+    found = read_candidate(body)
+    response_id = optional_text_in(body, "responseId")
+    calls = [call_from_wire(part, n, response_id) for n, part in enumerate(found.calls)]
     return make_response(
         text=found.text,
         reasoning=found.reasoning,
         reasoning_details=found.details,
-        tool_calls=found.calls,
+        tool_calls=calls,
         model=text_in(body, "modelVersion"),
-        response_id=optional_text_in(body, "responseId"),
+        response_id=response_id,
         usage=found.usage,
-        finish_reason=finish_from_wire(found.finish_reason_raw, has_tool_calls=bool(found.calls)),
+        finish_reason=finish_from_wire(found.finish_reason_raw, has_tool_calls=bool(calls)),
         finish_reason_raw=found.finish_reason_raw,
         raw=data,
         media=found.media,
@@ -281,19 +291,23 @@ def finish_from_wire(raw: str | None, *, has_tool_calls: bool) -> FinishReason |
 
 @dataclass(slots=True)
 class Candidate:
-    """What one object, a whole answer or a piece of one, says of its first candidate."""
+    """What one object, a whole answer or a piece of one, says of its first candidate.
+
+    Attributes:
+        calls: the parts that have a function call, for `call_from_wire`.
+    """
 
     text: str = ""
     reasoning: str = ""
-    calls: list[ToolCall] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
     details: list[dict[str, Any]] = field(default_factory=list)
     finish_reason_raw: str | None = None
     usage: Usage | None = None
     media: list[dict[str, Any]] = field(default_factory=list)
 
 
-def read_candidate(body: dict[str, Any], *, first_call: int) -> Candidate:
-    """Read an object of the response; `first_call` is the number of its first tool call.
+def read_candidate(body: dict[str, Any]) -> Candidate:
+    """Read an object of the response.
 
     Raises:
         LLMError: the object says that the call failed.
@@ -312,19 +326,15 @@ def read_candidate(body: dict[str, Any], *, first_call: int) -> Candidate:
         if reason:
             found.finish_reason_raw = str(reason)
         for part in list_in(object_in(candidate, "content"), "parts"):
-            _read_part(part, found, body, first_call)
+            _read_part(part, found)
     return found
 
 
-def _read_part(
-    part: dict[str, Any], found: Candidate, body: dict[str, Any], first_call: int
-) -> None:
+def _read_part(part: dict[str, Any], found: Candidate) -> None:
     signature = optional_text_in(part, "thoughtSignature")
     text = text_in(part, "text")
     if "functionCall" in part:
-        call = object_in(part, "functionCall")
-        index = first_call + len(found.calls)
-        found.calls.append(_call_from_wire(call, signature, index, body.get("responseId")))
+        found.calls.append(part)
     elif "inlineData" in part:
         data = object_in(part, "inlineData")
         kind, encoded = text_in(data, "mimeType"), text_in(data, "data")
@@ -344,17 +354,30 @@ def _read_part(
             )
 
 
-def _call_from_wire(
-    call: dict[str, Any], signature: str | None, index: int, response_id: object
-) -> ToolCall:
+def call_from_wire(part: dict[str, Any], index: int, response_id: str | None) -> ToolCall:
+    """Read a part with a function call, the answer's `index`th; arguments in pieces are joined.
+
+    Raises:
+        ResponseFormatError: it is not what Gemini sends.
+    """
+    call = object_in(part, "functionCall")
     name = text_in(call, "name")
-    arguments = content.arguments_text(call.get("args")) or "{}"
+    arguments = content.arguments_text(call.get("args")) or _joined(list_in(call, "partialArgs"))
     call_id = text_in(call, "id") or content.make_call_id(index, response_id, name, arguments)
     made = ToolCall.make(call_id, name, arguments)
-    if signature:
-        # Where Google's own OpenAI-compatible route keeps it, too.
-        made["extra_content"] = {"google": {"thought_signature": signature}}
+    made.update(signature_in(part))
     return made
+
+
+def signature_in(part: dict[str, Any]) -> dict[str, Any]:
+    """Give a part's signature where Google's own OpenAI-compatible route keeps it, too."""
+    signature = optional_text_in(part, "thoughtSignature")
+    return {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
+
+
+def _joined(values: list[dict[str, Any]]) -> str:
+    arguments = PartialArguments()
+    return arguments.write(values) + arguments.close()
 
 
 def _usage_from_wire(body: dict[str, Any]) -> Usage | None:

@@ -9,18 +9,26 @@ from typing_extensions import override
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.sse import SSEDecoder
 from faultmaven.infrastructure.llm.types import LLMChunk, ToolCallDelta
-from faultmaven.infrastructure.llm.wire.fields import as_object, text_in
+from faultmaven.infrastructure.llm.wire.fields import (
+    as_object,
+    list_in,
+    malformed,
+    object_in,
+    text_in,
+)
 from faultmaven.infrastructure.llm.wire.gemini_generate import (
+    call_from_wire,
     finish_from_wire,
     read_candidate,
+    signature_in,
 )
 from faultmaven.infrastructure.llm.wire.json_array import JSONArrayDecoder
+from faultmaven.infrastructure.llm.wire.partial_arguments import PartialArguments
 from faultmaven.infrastructure.llm.wire.reader import StreamReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from faultmaven.infrastructure.llm.types import ToolCall
+    from typing import Any
 
 
 class _EitherDecoder:
@@ -58,14 +66,15 @@ class GeminiStreamReader(StreamReader[bytes]):
     def __init__(self, *, finish_reason_optional: bool = False) -> None:
         super().__init__(_EitherDecoder())
         self._finish_reason_optional = finish_reason_optional
+        self._arguments: PartialArguments | None = None
 
     @override
     def _read(self, event: bytes) -> Iterator[LLMChunk]:
         body = as_object(codec.loads_mended(event), "event")
-        found = read_candidate(body, first_call=self.ending.tool_calls)
+        found = read_candidate(body)
         self.ending.identify(text_in(body, "modelVersion"), text_in(body, "responseId"))
         if found.text or found.reasoning or found.calls or found.details or found.media:
-            deltas = [self._delta(call) for call in found.calls]
+            deltas = [delta for part in found.calls for delta in self._deltas(part)]
             yield LLMChunk(
                 found.text,
                 found.reasoning,
@@ -78,23 +87,56 @@ class GeminiStreamReader(StreamReader[bytes]):
             self.ending.finish_reason_raw = found.finish_reason_raw
             # Without counts more may follow, if only the counts.
             if found.usage is not None:
-                yield self._end()
+                yield from self._end()
 
     @override
     def _close(self) -> Iterator[LLMChunk]:
         if self.ending.finish_reason_raw or (self._finish_reason_optional and self.events):
-            yield self._end()
+            yield from self._end()
 
-    def _end(self) -> LLMChunk:
+    def _end(self) -> Iterator[LLMChunk]:
         self.done = True
         chunk = self.ending.chunk({})
         has_calls = self.ending.tool_calls > 0
         chunk.finish_reason = finish_from_wire(chunk.finish_reason_raw, has_tool_calls=has_calls)
-        return chunk
+        # Arguments that a limit or filter cut off must not look whole.
+        if chunk.finish_reason == "tool_calls" and (deltas := self._close_call()):
+            yield LLMChunk(tool_calls=deltas)
+        yield chunk
 
-    def _delta(self, call: ToolCall) -> ToolCallDelta:
-        delta = ToolCallDelta.make(self.ending.tool_calls, call.id, call.name, call.arguments_raw)
-        if "extra_content" in call:
-            delta["extra_content"] = call["extra_content"]
+    def _deltas(self, part: dict[str, Any]) -> Iterator[ToolCallDelta]:
+        """Read a call, or a piece of the one that is open."""
+        call = object_in(part, "functionCall")
+        if text_in(call, "name") or call.get("args"):
+            yield from self._close_call()
+            yield self._begin_call(part, call)
+        elif self._arguments is not None:
+            delta = self._go_on(self._arguments, call)
+            delta.update(signature_in(part))
+            yield delta
+        elif "partialArgs" in call:
+            raise malformed(None, "functionCall.name", "the name of a function")
+
+    def _begin_call(self, part: dict[str, Any], call: dict[str, Any]) -> ToolCallDelta:
+        made = call_from_wire(part, self.ending.tool_calls, self.ending.response_id)
+        arguments = made.arguments_raw
+        if call.get("willContinue") and not call.get("args"):
+            self._arguments = PartialArguments()
+            arguments = self._arguments.write(list_in(call, "partialArgs"))
+        delta = ToolCallDelta.make(self.ending.tool_calls, made.id, made.name, arguments)
+        delta.update(signature_in(part))
         self.ending.tool_calls += 1
         return delta
+
+    def _go_on(self, arguments: PartialArguments, call: dict[str, Any]) -> ToolCallDelta:
+        text = arguments.write(list_in(call, "partialArgs"))
+        if not call.get("willContinue"):
+            text += arguments.close()
+            self._arguments = None
+        return ToolCallDelta.make(self.ending.tool_calls - 1, arguments=text)
+
+    def _close_call(self) -> list[ToolCallDelta]:
+        """End the arguments of a call whose own end never came."""
+        if self._arguments is None:
+            return []
+        return [self._go_on(self._arguments, {})]

@@ -8,7 +8,7 @@ from faultmaven.infrastructure.llm.providers.vertex_anthropic_provider import (
 from faultmaven.infrastructure.llm.providers.vertex_provider import VertexProvider
 from faultmaven.infrastructure.llm.types import make_request
 from faultmaven.infrastructure.llm.wire.assemble import assemble
-from faultmaven.testing import ProviderContract
+from faultmaven.testing import FakeUpstream, ProviderContract, Reply
 
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
 GOOGLE = "/v1/projects/p/locations/global/publishers/google"
@@ -64,6 +64,31 @@ async def test_a_stream_under_the_type_of_json_is_read_as_one(canned, body):
     assert VertexProvider.streams_json
     assert assemble(chunks).content == "Hi."
     assert chunks[-1].finish_reason == "stop"
+
+
+async def test_arguments_are_streamed_in_pieces_where_that_is_asked_for():
+    given = {"place": "Boston, MA", "days": [1, 2], "units": {"metric": True}}
+    async with (
+        FakeUpstream() as upstream,
+        make_provider(VertexProvider, upstream.url + GOOGLE) as vertex,
+    ):
+        upstream.script([Reply(tool_calls=[("get_weather", given), ("get_weather", {})])])
+        chunks = [
+            chunk
+            async for chunk in vertex.stream(
+                "Use the tool",
+                tools=[WEATHER],
+                tool_choice="required",
+                streamFunctionCallArguments=True,
+            )
+        ]
+        sent = upstream.requests[-1].json["toolConfig"]
+    answer = assemble(chunks)
+
+    assert sent == {"functionCallingConfig": {"mode": "ANY", "streamFunctionCallArguments": True}}
+    assert [call.arguments for call in answer.tool_calls] == [given, {}]
+    assert answer.finish_reason == "tool_calls"
+    assert len([chunk for chunk in chunks if chunk.tool_calls]) > len(answer.tool_calls)
 
 
 async def test_gemini_is_called_with_a_token(canned):

@@ -147,3 +147,107 @@ def test_stream_of_anything_never_raises(data):
     read_whole(reader, data)
 
     assert reader.done or reader.error is not None
+
+
+def pieces_of(*calls):
+    """Give the events of a stream whose calls come in pieces."""
+    end = {"usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 4}}
+    events = [piece({"functionCall": call}) for call in calls]
+    return [*events, piece({"text": ""}, finishReason="STOP") | end]
+
+
+def going_on(path, **value):
+    return {"partialArgs": [{"jsonPath": path, **value}], "willContinue": True}
+
+
+BEGUN = {"name": "f", "willContinue": True}
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        pytest.param(
+            [
+                BEGUN,
+                going_on("$.place", stringValue="Bos", willContinue=True),
+                going_on("$.place", stringValue='ton, "MA"\n'),
+                going_on("$.days", numberValue=5),
+                {},
+            ],
+            [{"place": 'Boston, "MA"\n', "days": 5}],
+            id="ended by an empty call",
+        ),
+        pytest.param(
+            [
+                BEGUN,
+                going_on("$.ops[0].id", stringValue=""),
+                going_on("$.ops[1].id", stringValue="b"),
+                {"partialArgs": [{"jsonPath": "$.ops[1].price", "numberValue": 0.5}]},
+            ],
+            [{"ops": [{"id": ""}, {"id": "b", "price": 0.5}]}],
+            id="ended by its last value",
+        ),
+        pytest.param(
+            [BEGUN, going_on("$.a", boolValue=True)], [{"a": True}], id="ended by the stream"
+        ),
+        pytest.param(
+            [BEGUN, going_on("$.a", nullValue=None), {"name": "g"}, {}],
+            [{"a": None}, {}],
+            id="ended by the next call",
+        ),
+        pytest.param([BEGUN, {}], [{}], id="without arguments"),
+        pytest.param(
+            [{"name": "f", "partialArgs": [{"jsonPath": "$.a", "stringValue": "b"}]}],
+            [{"a": "b"}],
+            id="in one piece",
+        ),
+    ],
+)
+@given(cuts=cut_places)
+def test_stream_joins_arguments_in_pieces(calls, expected, cuts):
+    whole, cut = GeminiStreamReader(), GeminiStreamReader()
+    events = as_events(pieces_of(*calls))
+    chunks = read_whole(whole, events)
+    answer = assemble(chunks)
+
+    assert whole.error is None
+    assert [call.arguments for call in answer.tool_calls] == expected
+    assert answer.finish_reason == "tool_calls"
+    assert read_in_pieces(cut, events, cuts) == chunks
+
+
+def test_stream_gives_arguments_as_they_come():
+    reader = GeminiStreamReader()
+    calls = (BEGUN, going_on("$.a", stringValue="b"), going_on("$.a", stringValue="c"), {})
+    chunks = reader.feed(as_events(pieces_of(*calls)[:4]))
+    deltas = [delta for chunk in chunks for delta in chunk.tool_calls]
+
+    assert [delta.arguments for delta in deltas] == ["", '{"a":"b', "c", '"}']
+    assert [delta.name for delta in deltas] == ["f", None, None, None]
+    assert {delta.index for delta in deltas} == {0}
+
+
+def test_stream_leaves_arguments_cut_off_that_a_limit_cut_off():
+    reader = GeminiStreamReader()
+    events = pieces_of(BEGUN, going_on("$.a", stringValue="b"))
+    events[-1]["candidates"][0]["finishReason"] = "MAX_TOKENS"
+    answer = assemble(read_whole(reader, as_events(events)))
+
+    assert answer.finish_reason == "length"
+    assert answer.tool_calls[0].arguments_raw == '{"a":"b'
+
+
+def test_stream_keeps_a_signature_that_comes_late():
+    reader = GeminiStreamReader()
+    events = pieces_of(BEGUN, going_on("$.a", stringValue="b"), {})
+    events[2]["candidates"][0]["content"]["parts"][0]["thoughtSignature"] = "cw=="
+    answer = assemble(read_whole(reader, as_events(events)))
+
+    assert answer.tool_calls[0]["extra_content"] == {"google": {"thought_signature": "cw=="}}
+
+
+def test_stream_refuses_pieces_of_no_call():
+    reader = GeminiStreamReader()
+    read_whole(reader, as_events(pieces_of(going_on("$.a", stringValue="b"))))
+
+    assert isinstance(reader.error, ResponseFormatError)
