@@ -6,6 +6,7 @@ from faultmaven.testing import ToolUse
 
 IMAGE_DATA = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 IMAGE = f"data:image/png;base64,{IMAGE_DATA}"
+DOCUMENT_DATA = "JVBERi0xLjQK"
 PARAMETERS = {
     "type": "object",
     "properties": {"city": {"type": "string"}},

@@ -9,14 +9,12 @@ import pytest
 from faultmaven.testing import Reply, TokenUsage
 from tests.clients.questions import IMAGE_DATA, TWO_CALLS
 from tests.clients.speakers import SPEAKERS
+from tests.clients.thoughts import THOUGHT, signatures_in, signatures_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STOPS = ["stop", "length", "content_filter"]
-THOUGHT = "Two cities."
-# How a provider signs what it wants to have back, and where that is in the next request.
-SIGNATURE = "ZmFrZS1zaWduYXR1cmU="
 
 each_way = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 
@@ -60,16 +58,7 @@ def test_tools_go_round_with_what_was_thought(speaker, upstream, model, streamed
     assert answer == "Sunny in both."
     sent = upstream.last_request
     assert sent.body.count(b"sunny") == 2
-    if model.startswith("up-messages/"):
-        thought = sent.json["messages"][1]["content"][0]
-        assert thought == {"type": "thinking", "thinking": THOUGHT, "signature": SIGNATURE}
-    if model.startswith("up-gemini/"):
-        parts = [part for turn in sent.json["contents"] for part in turn["parts"]]
-        calls = [part for part in parts if "functionCall" in part]
-        assert [part.get("thoughtSignature") for part in calls] == [SIGNATURE, SIGNATURE]
-    if model.startswith("up-responses/"):
-        reasoning = [item for item in sent.json["input"] if item.get("type") == "reasoning"]
-        assert [item["encrypted_content"] for item in reasoning] == [SIGNATURE]
+    assert signatures_in(sent) == signatures_wanted(model)
 
 
 def test_an_image_arrives(speaker, upstream, model):

@@ -9,7 +9,7 @@ import pytest
 
 from faultmaven.testing import Reply, TokenUsage
 from tests.clients.installed import need
-from tests.clients.questions import IMAGE_DATA, PARAMETERS, SCHEMA, TWO_CALLS
+from tests.clients.questions import DOCUMENT_DATA, IMAGE_DATA, PARAMETERS, SCHEMA, TWO_CALLS
 
 anthropic = need("anthropic")
 
@@ -134,7 +134,7 @@ def test_structure_is_kept(client, upstream, model):
 
 def test_images_and_documents_arrive(client, upstream, model):
     image = {"type": "base64", "media_type": "image/png", "data": IMAGE_DATA}
-    document = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQK"}
+    document = {"type": "base64", "media_type": "application/pdf", "data": DOCUMENT_DATA}
     content = [
         {"type": "image", "source": image},
         {"type": "document", "source": document, "title": "a.pdf"},
@@ -146,7 +146,7 @@ def test_images_and_documents_arrive(client, upstream, model):
     )
 
     assert IMAGE_DATA.encode() in upstream.last_request.body
-    assert b"JVBERi0xLjQK" in upstream.last_request.body
+    assert DOCUMENT_DATA.encode() in upstream.last_request.body
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,16 @@ import pytest
 
 from faultmaven.testing import Reply, TokenUsage
 from tests.clients.node import run_script
-from tests.clients.questions import IMAGE_DATA, TWO_CALLS
+from tests.clients.questions import DOCUMENT_DATA, IMAGE_DATA, TWO_CALLS
+from tests.clients.thoughts import THOUGHT, signatures_in, signatures_wanted
 
-TEXT = Reply("One two three.", usage=TokenUsage(30, 3))
+TEXT = Reply("One two three.", usage=TokenUsage(30, 3, cache_read_tokens=20))
 STRUCTURE = Reply('{"answer": 42}')
 # The AI SDK has models of Anthropic's that it does not know call a tool of this name.
 STRUCTURE_AS_CALL = Reply(tool_calls=[("json", {"answer": 42})])
-TOOLS = [Reply(tool_calls=TWO_CALLS), Reply("Sunny in both.")]
+SUNNY = Reply("Sunny in both.")
+TOOLS = [Reply(tool_calls=TWO_CALLS), SUNNY]
+THOUGHTS = [Reply(tool_calls=TWO_CALLS, reasoning=THOUGHT), SUNNY]
 ENDS = ["status:429", Reply("One two", finish_reason="length"), "reset-mid-stream:4", "hold"]
 
 
@@ -21,13 +24,15 @@ def run(gateway, upstream, model):
     """Run a script with the answers that its cases want, in their order."""
 
     def start(script, *further, structure=STRUCTURE, **variables):
-        upstream.script([TEXT, TEXT, *TOOLS, structure, TEXT, *further, *ENDS])
+        upstream.script([TEXT, TEXT, *TOOLS, structure, structure, TEXT, *further, *ENDS])
         return run_script(
             script,
             GATEWAY_URL=gateway.url,
             GATEWAY_KEY=gateway.key,
             MODEL=model,
+            EMBEDDER="up-chat/fake-model",
             IMAGE_DATA=IMAGE_DATA,
+            DOCUMENT_DATA=DOCUMENT_DATA,
             **variables,
         )
 
@@ -35,12 +40,13 @@ def run(gateway, upstream, model):
 
 
 def check(found, upstream, *, stop="length"):
-    assert found["plain"] == {"text": "One two three.", "usage": 33}
-    assert found["streamed"] == {"text": "One two three.", "usage": 33}
+    assert found["plain"] == {"text": "One two three.", "usage": 33, "cached": 20}
+    assert found["streamed"] == {"text": "One two three.", "usage": 33, "cached": 20}
     assert found["tools"] == {"cities": ["Paris", "Oslo"], "text": "Sunny in both."}
-    assert found["structure"] == {"answer": 42}
-    assert found["image"] == {"text": "One two three."}
-    assert any(IMAGE_DATA.encode() in request.body for request in upstream.requests)
+    assert found["structure"] == {"whole": {"answer": 42}, "streamed": {"answer": 42}}
+    assert found["files"] == {"text": "One two three."}
+    files = (IMAGE_DATA.encode(), DOCUMENT_DATA.encode())
+    assert any(all(file in sent.body for file in files) for sent in upstream.requests)
     assert found["error"]["status"] == 429, found["error"]
     assert found["stop"] == {"reason": stop}
     assert "error" in found["broken"]
@@ -48,23 +54,62 @@ def check(found, upstream, *, stop="length"):
     upstream.when(lambda: len(upstream.abandoned()) == 1).result(timeout=5)
 
 
-def test_openai(run, upstream):
-    found = run("openai.mjs", TEXT, TEXT)
+def check_thoughts(found, upstream, model):
+    assert found["thoughts"] == {"thought": THOUGHT, "text": "Sunny in both."}
+    wanted = signatures_wanted(model)
+    told = [signatures_in(sent) for sent in upstream.requests if sent.body.count(b"sunny") == 2]
+    assert told[1:] == [wanted] * (len(told) - 1)
+
+
+def check_models(found, model, prefix=""):
+    assert f"{prefix}{model}" in found["models"]["names"]
+    assert found["models"]["one"] == f"{prefix}{model}"
+    assert found["missing"]["status"] == 404
+
+
+def test_openai(run, upstream, model):
+    found = run("openai.mjs", *THOUGHTS, TEXT, TEXT, *THOUGHTS, TEXT, TEXT)
 
     check(found, upstream)
+    check_thoughts(found, upstream, model)
+    check_models(found, model)
     assert found["error"]["error"] == "RateLimitError"
+    assert found["missing"]["error"] == "NotFoundError"
     assert found["responses"] == {
         "text": "One two three.",
         "whole": "One two three.",
         "last": "response.completed",
     }
+    assert found["response tools"] == {
+        "cities": ["Paris", "Oslo"],
+        "thought": THOUGHT,
+        "text": "Sunny in both.",
+    }
+    assert found["completions"] == {"text": "One two three.", "whole": "One two three."}
+    assert found["vectors"] == {"lengths": [8, 8]}
 
 
-def test_anthropic(run, upstream):
-    found = run("anthropic.mjs")
+def test_anthropic(run, upstream, model):
+    found = run("anthropic.mjs", *THOUGHTS)
 
     check(found, upstream, stop="max_tokens")
+    check_thoughts(found, upstream, model)
+    check_models(found, model)
     assert found["error"]["error"] == "RateLimitError"
+    assert found["missing"]["error"] == "NotFoundError"
+    assert found["count"]["tokens"] > 0
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_google(run, upstream, model, version):
+    found = run("google.mjs", *THOUGHTS, API_VERSION=version)
+
+    check(found, upstream, stop="MAX_TOKENS")
+    check_thoughts(found, upstream, model)
+    check_models(found, model, "models/")
+    assert found["error"]["error"] == "ApiError"
+    assert found["vectors"] == {"lengths": [8, 8], "shorter": [5, 5]}
+    assert found["count"]["tokens"] > 0
 
 
 @pytest.mark.parametrize(

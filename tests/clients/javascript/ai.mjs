@@ -3,7 +3,7 @@ import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { Output, generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
-import { KEY, MODEL, SCHEMA, URL, imageData, parameters, report } from "./case.mjs";
+import { KEY, MODEL, SCHEMA, URL, documentData, imageData, parameters, report } from "./case.mjs";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 const settings = { apiKey: KEY, baseURL: `${URL}/v1` };
@@ -31,16 +31,20 @@ const tools = {
   }),
 };
 
+function countsOf(usage) {
+  return { usage: usage.totalTokens, cached: usage.inputTokenDetails.cacheReadTokens };
+}
+
 await report("plain", async () => {
   const { text, usage } = await generateText({ ...options, prompt: "Hello" });
-  return { text, usage: usage.totalTokens };
+  return { text, ...countsOf(usage) };
 });
 
 await report("streamed", async () => {
   const result = streamText({ ...options, prompt: "Hello", onError: () => {} });
   let text = "";
   for await (const piece of result.textStream) text += piece;
-  return { text, usage: (await result.usage).totalTokens };
+  return { text, ...countsOf(await result.usage) };
 });
 
 await report("tools", async () => {
@@ -50,15 +54,17 @@ await report("tools", async () => {
 });
 
 await report("structure", async () => {
-  const output = Output.object({ schema: jsonSchema(SCHEMA) });
-  const result = await generateText({ ...options, prompt: "Hello", output });
-  return result.output;
+  const asked = { ...options, prompt: "Hello", output: Output.object({ schema: jsonSchema(SCHEMA) }) };
+  const whole = await generateText(asked);
+  const streamed = streamText({ ...asked, onError: () => {} });
+  return { whole: whole.output, streamed: await streamed.output };
 });
 
-await report("image", async () => {
+await report("files", async () => {
   const content = [
-    { type: "text", text: "What is it?" },
+    { type: "text", text: "What are they?" },
     { type: "file", data: imageData, mediaType: "image/png" },
+    { type: "file", data: documentData, mediaType: "application/pdf", filename: "a.pdf" },
   ];
   const { text } = await generateText({ ...options, messages: [{ role: "user", content }] });
   return { text };

@@ -16,6 +16,7 @@ export const parameters = {
 };
 export const imageData = process.env.IMAGE_DATA;
 export const image = `data:image/png;base64,${imageData}`;
+export const documentData = process.env.DOCUMENT_DATA;
 
 export async function report(name, run) {
   let found;
