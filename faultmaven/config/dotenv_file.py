@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES: Final = 1_000_000
 PROJECT_MARKS: Final = (".git", "pyproject.toml")
-SECRET_ENDINGS: Final = ("KEY", "KEYS", "TOKEN", "SECRET", "PASSWORD")
+SECRET_ENDINGS: Final = ("KEY", "KEYS", "TOKEN", "SECRET", "PASSWORD", "PASSPHRASE")
 
 logger = logging.getLogger("faultmaven.config")
 

@@ -18,6 +18,7 @@ AIOHTTP_FLOOR = Version("3.14.4")
 # Where a package's module is not called as the package.
 MODULES = {
     "botocore": "botocore.session",
+    "cryptography": "cryptography.exceptions",
     "google-auth": "google.auth",
     "requests": "google.auth",  # imports it on Google's machines
     "toktok-rs": "toktok",

@@ -2070,12 +2070,22 @@ BUILTIN_ROWS: Final[dict[str, dict[str, Any]]] = {
         "display_name": "Snowflake Cortex", "category": "cloud",
         "aliases": ["cortex", "snowflake-cortex"],
         "api_key_var": ["SNOWFLAKE_TOKEN", "SNOWFLAKE_CORTEX_PAT", "SNOWFLAKE_JWT"],
+        "api_key_optional": True,
         "default_base_url": "https://${account}.snowflakecomputing.com/api/v2/cortex/v1",
         "default_model": "claude-haiku-4-5", "provider_class": "SnowflakeProvider",
         "headers": {"X-Snowflake-Authorization-Token-Type": "${token_type:-}"},
         "variables": {
             "account": {"vars": ["SNOWFLAKE_ACCOUNT", "SNOWFLAKE_ACCOUNT_ID"], "optional": True},
             "token_type": {"vars": "SNOWFLAKE_TOKEN_TYPE", "optional": True},
+            "user": {
+                "vars": "SNOWFLAKE_USER", "optional": True,
+                "description": "With a private key, in place of a token.",
+            },
+            "private_key": {
+                "vars": ["SNOWFLAKE_PRIVATE_KEY", "SNOWFLAKE_PRIVATE_KEY_PATH"], "optional": True,
+                "description": "PEM text, or the path of a file with it.",
+            },
+            "passphrase": {"vars": "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", "optional": True},
         },
         "models_endpoint": None,
         "capabilities": {"tools": True, "images": True, "reasoning": True, "embeddings": True},

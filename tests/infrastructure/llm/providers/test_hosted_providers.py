@@ -226,3 +226,9 @@ async def test_snowflake_embeds_in_bodies_of_its_own(canned):
     assert answer.input_tokens == 5
     assert canned.last.path == "/api/v2/cortex/inference:embed"
     assert canned.last.json["text"] == ["a", "b"]
+
+
+async def test_snowflake_asks_hosts_without_underscores():
+    address = "https://my_org-my_account.snowflakecomputing.com/api/v2/cortex/v1"
+    async with make(SnowflakeProvider, address) as snowflake:
+        assert snowflake.config.base_url == address.replace("_", "-")
