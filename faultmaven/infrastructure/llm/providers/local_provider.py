@@ -52,6 +52,7 @@ class LocalProvider(OpenAIProvider):
         super().__init__(*args, **settings)
         # What speaks to the server; None until it has been asked.
         self._speaker: HTTPProvider | None = None
+        self._listed: list[str] = []
 
     @override
     def is_available(self) -> bool:
@@ -108,7 +109,10 @@ class LocalProvider(OpenAIProvider):
 
     @override
     async def _fetch_model_ids(self, timeout_s: float) -> list[str]:
-        await self._ready(LLMRequest([], timeout=timeout_s))
+        if not self._is_ready():
+            await self._ready(LLMRequest([], timeout=timeout_s))
+            if self._listed:
+                return self._listed  # the server has just given it, to say what it speaks
         speaker = self._speaker
         if speaker is None or speaker is self:
             return await super()._fetch_model_ids(timeout_s)
@@ -170,6 +174,7 @@ class LocalProvider(OpenAIProvider):
         return speaker
 
     def _configure(self, base_url: str, models: list[str]) -> None:
+        self._listed = models
         self.config = replace(
             self.config, base_url=base_url, models=self.config.models or models[:1]
         )

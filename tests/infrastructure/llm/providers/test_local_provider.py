@@ -91,6 +91,30 @@ async def test_models_and_embeddings_come_from_the_server(upstream, paths):
     assert response.content == "Hello there"
 
 
+@pytest.mark.parametrize(
+    ("paths", "listing"),
+    [
+        pytest.param(OPENAI, "/v1/models", id="OpenAI's"),
+        pytest.param(OLLAMA, "/api/tags", id="Ollama's"),
+    ],
+)
+async def test_a_first_look_at_the_key_asks_for_the_models_once(upstream, paths, listing):
+    seen = []
+    async with only(upstream.url, *paths, seen=seen) as url, local(url) as provider:
+        assert await provider.validate_key()
+        first = seen.count(listing)
+        assert await provider.validate_key()
+
+    assert first == 1
+    assert seen.count(listing) == 2
+
+
+async def test_a_key_that_the_server_refuses_is_told(upstream):
+    upstream.mode("status:401")
+    async with local(f"{upstream.url}/v1", api_key="key-for-a-test") as provider:
+        assert not await provider.validate_key()
+
+
 async def test_raw_completion_has_the_servers_own_template_applied(upstream):
     async with (
         only(upstream.url, *LLAMACPP, answers=ANSWERS) as url,
