@@ -29,7 +29,11 @@ def config() -> None:
 def show_config(show_all: bool, as_json: bool) -> int:
     """Show every setting, and every provider's variables that are set; secrets are masked."""
     registry = start_registry()
-    rows = [*_settings(registry.settings), *_variables(registry)]
+    rows = [
+        *_settings(registry.settings),
+        *_own_provider(registry.settings),
+        *_variables(registry),
+    ]
     if not show_all:
         rows = [row for row in rows if row.value is not None]
     if as_json:
@@ -55,6 +59,23 @@ def _settings(settings: Settings) -> list[Variable]:
         if source is None and field.default not in (None, ()):
             value, source = str(field.default), "default"
         rows.append(Variable(field.name, field.group, value, source))
+    return rows
+
+
+def _own_provider(settings: Settings) -> list[Variable]:
+    """Give what the files of CONFIG_PATH say; what may hold a secret is masked."""
+    from faultmaven.cli.variables import Variable
+    from faultmaven.config.dotenv_file import is_secret_name
+    from faultmaven.config.own_provider import load_own_files
+    from faultmaven.infrastructure.llm.secret import MASK
+
+    rows: list[Variable] = []
+    for path, values, lines in load_own_files(settings):
+        for name, value in values.items():
+            is_secret = is_secret_name(name) or isinstance(value, dict)
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            source = f"{path}:{lines.get((name,), 1)}"
+            rows.append(Variable(name, "CONFIG_PATH", MASK if is_secret else shown, source))
     return rows
 
 

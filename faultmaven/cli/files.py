@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from faultmaven.config.dotenv_file import find_upward, load_dotenv_file, read_text
 from faultmaven.config.errors import ConfigFileError, Problem
 from faultmaven.config.file import PROVIDERS_FOLDER, load_config_file
-from faultmaven.config.schemas import CONFIG_FILE, PROVIDER, faults, load_schema
+from faultmaven.config.own_provider import (
+    BESIDE_ROW,
+    INSTANCE_NAME,
+    field_problems,
+    load_own_files,
+)
+from faultmaven.config.schemas import CONFIG_FILE, PROVIDER, load_schema
 from faultmaven.config.settings import DOTENV_NAME, load_settings
-from faultmaven.config.spellings import to_row
 from faultmaven.config.yaml_tree import parse_yaml
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _YAML: Final = (".yaml", ".yml")
+_ADDRESSES: Final = ("api_base", "base", "base_url", "base_url_var", "default_base_url")
 # What a row's `limits` do not have.
 _LIMITS_OF_MANY: Final = frozenset({"default", "enabled", "keys", "providers"})
 
@@ -38,6 +44,7 @@ def files_of(settings: Settings) -> list[str]:
     if settings.file is not None:
         found.append(settings.file.path)
         found += sorted(path for path, _ in settings.file.row_files.values())
+    found += [file.path for file in load_own_files(settings)]
     return list(dict.fromkeys(str(path) for path in found if path is not None))
 
 
@@ -50,11 +57,13 @@ def unread_folder(settings: Settings) -> Path | None:
 
 
 def problems_of(path: Path) -> list[Problem]:
-    """Check one file by its kind: YAML of the whole or of one provider, else variables.
+    """Check one file by its kind: YAML of the whole or of one provider, a provider's class, else variables.
 
     Raises:
         ConfigFileError: the settings that it may refer to cannot be read.
     """
+    if path.suffix == ".py":
+        return _class_problems(path)
     is_yaml = path.suffix in _YAML
     lookup = load_settings().lookup if is_yaml else None
     try:
@@ -67,7 +76,14 @@ def problems_of(path: Path) -> list[Problem]:
             return []
     except ConfigFileError as exc:
         return list(exc.problems)
-    return _row_problems(path, data, lines)
+    problems = field_problems(path, data, lines)
+    if path.name != INSTANCE_NAME and not data.keys() & _ADDRESSES:
+        problem, remedy = (
+            "has no api_base",
+            "Write the address that its requests go to, api_base: https://…",
+        )
+        problems.append(Problem(str(path), 1, "", problem, remedy))
+    return problems
 
 
 def warnings_of(paths: Iterable[Path]) -> list[Problem]:
@@ -88,7 +104,7 @@ def _is_whole(data: dict[str, Any]) -> bool:
     limits = data.get("limits")
     if isinstance(limits, dict) and limits.keys() & _LIMITS_OF_MANY:
         return True
-    rows_fields = set(load_schema(PROVIDER)["properties"]) | {"name", "api_base", "base_url"}
+    rows_fields = {*load_schema(PROVIDER)["properties"], *BESIDE_ROW, *_ADDRESSES}
     return not any(key in rows_fields for key in data.keys() - _sections())
 
 
@@ -96,22 +112,16 @@ def _sections() -> set[str]:
     return set(load_schema(CONFIG_FILE)["properties"]) - {"models", "limits"}
 
 
-def _row_problems(path: Path, data: dict[str, Any], lines: dict[Any, int]) -> list[Problem]:
-    row = to_row({key: value for key, value in data.items() if key != "name"})
-    problems: list[Problem] = []
-    for fault in faults(PROVIDER, row):
-        place = fault.path
-        while place and place not in lines:
-            place = place[:-1]
-        dotted = ".".join(map(str, fault.path))
-        problems.append(
-            Problem(str(path), lines.get(place, 1), dotted, fault.problem, fault.remedy)
-        )
-    if not any(key in row for key in ("base", "base_url_var", "default_base_url")):
-        problems.append(
-            Problem(
-                str(path), 1, "", "has no api_base",
-                "Write the address that its requests go to, api_base: https://…",
-            )
-        )  # fmt: skip
-    return problems
+def _class_problems(path: Path) -> list[Problem]:
+    """Check that a provider's class can be had from a file, as a start would."""
+    from faultmaven.infrastructure.llm.errors import ConfigurationError
+    from faultmaven.infrastructure.llm.providers.provider_class import load_own_class
+
+    try:
+        load_own_class(path.stem, path.stem, path.absolute().parent)
+    except ConfigurationError as error:
+        cause = error.__cause__
+        line = cause.lineno if isinstance(cause, SyntaxError) else None
+        said = error.message.removeprefix(f"{path.stem}: ")
+        return [Problem(str(path), line, "", said)]
+    return []

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def validate(files: tuple[Path, ...], as_json: bool) -> int:
     """Check FILES, or all that is in force: .env, faultmaven.yaml, providers.d and every row.
 
-    FILES are configuration files or single providers' files (.yaml), or files of variables.  Every
-    fault is one line: file:line: place in it: what is wrong, and what to do.  Ends with 2 if there is
+    FILES are configuration files or single providers' files (.yaml), providers' classes (.py), or files
+    of variables.  Every fault is one line: file:line: place in it: what is wrong, and what to do.  Ends with 2 if there is
     one.  What is sound and not acted on in this version is a warning, and so is a port that is not in
     the file's port scheme, or that several of FILES have.
     """
@@ -58,6 +58,7 @@ def _check_all() -> tuple[list[str], list[Problem], list[Problem]]:
     """Check what a start would read; give the places looked at, the faults, and the warnings."""
     from faultmaven.cli.files import files_of, unread_folder
     from faultmaven.config.not_in_force import in_settings
+    from faultmaven.config.own_provider import load_own_files
     from faultmaven.config.ports import port_warnings
     from faultmaven.config.settings import CONFIG_NAME, load_settings
     from faultmaven.config.typed import check_settings
@@ -66,6 +67,7 @@ def _check_all() -> tuple[list[str], list[Problem], list[Problem]]:
     found = check_settings()
     try:
         settings = load_settings()
+        load_own_files(settings)
     except ConfigFileError as exc:
         found = found or list(exc.problems)
         return sorted({problem.file for problem in found}), found, []
@@ -79,9 +81,36 @@ def _check_all() -> tuple[list[str], list[Problem], list[Problem]]:
     ]
     return (
         checked,
-        found + problems + _choice_problems(registry) + _limit_problems(registry),
+        [
+            *found,
+            *problems,
+            *_choice_problems(registry),
+            *_limit_problems(registry),
+            *_own_problems(registry),
+        ],
         in_settings(settings) + port_warnings([settings.file] if settings.file else []),
     )
+
+
+def _own_problems(registry: ProviderRegistry) -> list[Problem]:
+    """Check the provider of the minimal service, where PROVIDER_TYPE or CONFIG_PATH choose one."""
+    from faultmaven.config.own_provider import load_own_files
+    from faultmaven.infrastructure.llm.errors import ConfigurationError, ProviderNotConfiguredError
+    from faultmaven.infrastructure.llm.providers.factory import make_own_provider
+
+    settings = registry.settings
+    if not (settings.config_path or settings.source_of("PROVIDER_TYPE")):
+        return []
+    told = {
+        name: value for file in load_own_files(settings) for name, value in file.values.items()
+    }
+    try:
+        make_own_provider(registry, told)
+    except ProviderNotConfiguredError:
+        return []  # what is missing is `doctor`'s affair
+    except ConfigurationError as error:
+        return [Problem(settings.config_path or "settings", None, "", error.message)]
+    return []
 
 
 def _limit_problems(registry: ProviderRegistry) -> list[Problem]:

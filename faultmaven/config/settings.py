@@ -112,9 +112,10 @@ class Settings:
         """Give the files and folders that these settings come from, or would if they existed.
 
         They are `.env`, `faultmaven.yaml`, `providers.d` with its files, the files that `NAME_FILE`
-        variables have named, and the one that CONFIG_PATH names.
+        variables have named, and the one that CONFIG_PATH names, with `instance.yaml` beside it.
         """
         from faultmaven.config.file import PROVIDERS_FOLDER
+        from faultmaven.config.own_provider import INSTANCE_NAME
 
         paths: list[Path] = []
         for variable, name in (
@@ -127,7 +128,7 @@ class Settings:
         folder = paths[-1].parent / PROVIDERS_FOLDER
         paths += [folder, *sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])]
         if self.config_path:
-            paths.append(Path(self.config_path))
+            paths += [Path(self.config_path), Path(self.config_path).with_name(INSTANCE_NAME)]
         return [*paths, *map(Path, self._file_values)]
 
     def __reduce__(self) -> NoReturn:

@@ -54,6 +54,10 @@ def check_set_up(registry: ProviderRegistry, options: GatewayOptions) -> list[st
     status = registry.get_provider_status()
     problems += [f"{name}: {row['problem']}" for name, row in status.items() if row["problem"]]
     try:
+        add_all(Gateway(registry, options))
+    except ConfigurationError as error:
+        problems.append(error.message)
+    try:
         names = registry.get_fallback_chain()
     except ConfigurationError as error:
         return [*problems, error.message]

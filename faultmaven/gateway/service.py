@@ -10,14 +10,12 @@ import asyncio
 import logging
 import math
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
 
-from faultmaven.config.dotenv_file import read_text
 from faultmaven.config.errors import ConfigFileError
-from faultmaven.config.yaml_tree import parse_yaml
+from faultmaven.config.own_provider import load_own_files
 from faultmaven.gateway.body import check_type, parse_object, read_body
 from faultmaven.gateway.faults import fault_of, invalid
 from faultmaven.gateway.fronts.openai_chat import ChatFront
@@ -31,12 +29,13 @@ from faultmaven.infrastructure.llm.errors import (
     UnknownProviderError,
 )
 from faultmaven.infrastructure.llm.providers.embedded_provider import EmbeddedProvider
-from faultmaven.infrastructure.llm.providers.factory import create_provider
+from faultmaven.infrastructure.llm.providers.factory import make_own_provider
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from faultmaven.config.settings import Settings
     from faultmaven.gateway.answer import Answer
     from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.front import Ask
@@ -276,18 +275,15 @@ def _choose_provider(gateway: Gateway) -> str:
     registry = gateway.registry
     settings = registry.settings
     try:
+        if settings.config_path:
+            provider = make_own_provider(registry, _read_files(settings))
+            gateway.add_provider(provider.provider_name, provider)
+            return provider.provider_name
         usual = registry.resolve_name(settings.provider_type, "PROVIDER_TYPE")
     except UnknownProviderError as error:
         known = ", ".join(registry.get_all_provider_names())
         message = f"{error.message} PROVIDER_TYPE may be: {known}."
         raise error.with_message(message) from None
-    if settings.config_path:
-        described = _read_file(settings.config_path)
-        kind = str(described.pop("provider_type", settings.provider_type))
-        provider = create_provider(described, kind)
-        name = provider.provider_name
-        gateway.add_provider(name, provider)
-        return name
     if settings.source_of("PROVIDER_TYPE"):
         return usual
     chosen = registry.resolve_name(settings.chat_provider)
@@ -296,22 +292,13 @@ def _choose_provider(gateway: Gateway) -> str:
     return usual
 
 
-def _read_file(path: str) -> dict[str, Any]:
-    """Read a provider's YAML file, and the `instance.yaml` beside it that holds its key."""
-    found: dict[str, Any] = {}
-    for place in (Path(path), Path(path).with_name("instance.yaml")):
-        if place != Path(path) and not place.is_file():
-            continue
-        label = str(place)
-        try:
-            data, _ = parse_yaml(read_text(place, label), label, lambda _name: None)
-        except ConfigFileError as exc:
-            raise ConfigurationError(str(exc), code="bad_configuration") from exc
-        if not isinstance(data, dict):
-            msg = f"{label}: must be a mapping of settings."
-            raise ConfigurationError(msg, code="bad_configuration")
-        found |= data
-    return found
+def _read_files(settings: Settings) -> dict[str, Any]:
+    """Read what a provider's own files say of it."""
+    try:
+        files = load_own_files(settings)
+    except ConfigFileError as exc:
+        raise ConfigurationError(str(exc), code="bad_configuration") from exc
+    return {name: value for file in files for name, value in file.values.items()}
 
 
 def _is_asked_freely(provider: BaseLLMProvider) -> bool:

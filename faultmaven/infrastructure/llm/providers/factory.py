@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from faultmaven.infrastructure.llm.errors import ConfigurationError
+from faultmaven.config.spellings import to_row
+from faultmaven.infrastructure.llm.errors import UnknownProviderError
 from faultmaven.infrastructure.llm.providers import row as rows
-from faultmaven.infrastructure.llm.providers.provider_class import construct, load_provider_class
+from faultmaven.infrastructure.llm.providers.provider_class import (
+    construct,
+    find_own_class,
+    load_provider_class,
+    module_name,
+)
 from faultmaven.infrastructure.llm.providers.registry import get_registry
 from faultmaven.infrastructure.llm.secret import remember_secret
 
@@ -16,6 +23,7 @@ if TYPE_CHECKING:
     from faultmaven.config.settings import Settings
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.providers.config import ProviderConfig
+    from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 
 
 def create_provider(
@@ -26,60 +34,83 @@ def create_provider(
     `create_provider("groq", key, timeout=20)` says the same as
     `create_provider({"api_key": key, "timeout": 20}, "groq")`.
 
+    Where no row has the name, `<name>_provider.py` is looked for beside the file of CONFIG_PATH, in the
+    working directory and beside faultmaven.yaml, and the class in it is taken.
+
     Args:
-        config: `api_base`, `api_key`, `default_model`, `models`, `name`, and any field of a
-            `ProviderConfig`; what it leaves out comes from the row and the environment.
-        name: the row whose class it is; None takes `config["provider_type"]`, then PROVIDER_TYPE.
+        config: `api_base`, `api_key`, `default_model`, `models`, `name`, and any field of a row; what
+            it leaves out comes from the row and the environment.
+        name: the row to start from; None takes `provider_type` or `base` of `config`, then
+            PROVIDER_TYPE.
         **settings: single values on top of `config`.
 
     Raises:
-        UnknownProviderError: no row has the name.
+        UnknownProviderError: no row and no file has the name.
         ProviderNotConfiguredError: neither `config` nor a variable gives what it needs.
         ConfigurationError: a value cannot be used.
     """
     if isinstance(config, str):
         return create_provider({"api_key": name} if name else None, config, **settings)
-    registry = get_registry()
-    given = {**(config or {}), **settings}
-    chosen = given.pop("provider_type", None)
-    resolved = (
-        registry.resolve_name(name or chosen)
-        if name or chosen
-        else registry.resolve_name(registry.settings.provider_type, "PROVIDER_TYPE")
-    )
-    row = registry.get_row(resolved)
+    return make_own_provider(get_registry(), {**(config or {}), **settings}, name)
+
+
+def make_own_provider(
+    registry: ProviderRegistry, config: Mapping[str, Any], name: str | None = None
+) -> BaseLLMProvider:
+    """Build one provider beside those of a registry, from its rows and settings; see `create_provider`."""
+    given = dict(config)
+    based = given.pop("base", None)
+    stated = given.pop("provider_type", None) or based
+    kind, row = _find_row(registry, name or stated)
+    provider_config = _config_of(kind, row, given, registry.settings)
     provider_class = load_provider_class(
-        resolved, row["provider_class"], registry.settings.config_folder
+        kind, provider_config.row["provider_class"], registry.settings.config_folder
     )
-    provider_config = _config_of(resolved, row, given, registry.settings)
-    return construct(resolved, lambda: provider_class(provider_config))
+    return construct(kind, lambda: provider_class(provider_config))
+
+
+def _find_row(registry: ProviderRegistry, name: str | None) -> tuple[str, dict[str, Any]]:
+    """Give the row to start from, of the table or made for a class that lies there as a file."""
+    settings = registry.settings
+    kind = name or settings.provider_type
+    try:
+        resolved = registry.resolve_name(kind, None if name else "PROVIDER_TYPE")
+    except UnknownProviderError as error:
+        own = find_own_class(kind, _folders(settings))
+        if own is None:
+            message = f"{error.message} Nor is there a {module_name(kind)}.py."
+            raise error.with_message(message) from None
+        # Whether a key is needed is what its `_get_headers` knows.
+        return kind, rows.complete_row(kind, {"provider_class": own, "api_key_optional": True})
+    return resolved, registry.get_row(resolved)
+
+
+def _folders(settings: Settings) -> list[Path]:
+    """Give where a class of somebody's own is looked for, nearest first."""
+    named = [Path(settings.config_path).absolute().parent] if settings.config_path else []
+    beside = [settings.config_folder] if settings.config_folder else []
+    return [*named, Path.cwd(), *beside]
 
 
 def _config_of(
     name: str, row: dict[str, Any], given: dict[str, Any], settings: Settings
 ) -> ProviderConfig:
-    stated = dict(row)
-    if base_url := given.pop("api_base", None) or given.pop("base_url", None):
-        stated |= {"default_base_url": base_url, "base_url_var": None}
-    if model := given.pop("default_model", None):
-        stated |= {"default_model": model, "model_var": None}
-    stated["models"] = given.pop("models", None) or stated.get("models", [])
     key = given.pop("api_key", None)
+    given.pop("name", None)
+    changed = to_row({field: value for field, value in given.items() if value not in _EMPTY})
+    stated = row | changed
+    if changed.get("default_base_url"):
+        stated["base_url_var"] = None
+    if changed.get("default_model"):
+        stated["model_var"] = None
     if key:
         remember_secret(str(key))
         stated["api_key_optional"] = True
-    fields = ("max_retries", "timeout", "confidence_score", "headers")
-    stated |= {field: given.pop(field) for field in fields if field in given}
-    given.pop("name", None)
-    if given:
-        msg = f"{name}: unknown field {next(iter(given))!r} in the provider's configuration."
-        raise ConfigurationError(
-            msg,
-            provider=name,
-            code="bad_row",
-        )
     rows.check_row(name, stated, "configuration of ")
     config = rows.make_config(name, stated, settings)
     if key:
         config.api_key = str(key)
     return config
+
+
+_EMPTY: Final[tuple[object, ...]] = ("", [])  # what a file says of a field that is left to the row

@@ -13,7 +13,7 @@ from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
 from faultmaven.infrastructure.llm.secret import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from types import ModuleType
 
@@ -69,6 +69,46 @@ def load_provider_class(
     return found
 
 
+def module_name(name: str) -> str:
+    """Name the module that holds a provider's own class, as far as nothing else says so."""
+    stem = name.replace("-", "_").replace(".", "_")
+    return f"{'' if name[:1].isalpha() else 'the_'}{stem}_provider"
+
+
+def find_own_class(name: str, folders: Iterable[Path]) -> type[BaseLLMProvider] | None:
+    """Give the class in `<name>_provider.py` of the first folder that has it; None where none has.
+
+    Raises:
+        ConfigurationError: the file cannot be imported, or does not hold one provider's class.
+    """
+    module = module_name(name)
+    folder = next((folder for folder in folders if (folder / f"{module}.py").is_file()), None)
+    return None if folder is None else load_own_class(name, module, folder)
+
+
+def load_own_class(name: str, module: str, folder: Path) -> type[BaseLLMProvider]:
+    """Give the class of a provider that a module defines: the one of its name, else the only one.
+
+    Raises:
+        ConfigurationError: it cannot be imported, or defines none or several.
+    """
+    own = [
+        found
+        for found in vars(_import(name, module, folder)).values()
+        if isinstance(found, type)
+        and issubclass(found, BaseLLMProvider)
+        and found.__module__ == module
+    ]
+    own = [found for found in own if found.__name__.lower() == module.replace("_", "")] or own
+    if len(own) != 1:
+        listed = ", ".join(found.__name__ for found in own) or "none"
+        raise _error(
+            name, f"{module}.py must define one subclass of HTTPProvider or BaseLLMProvider",
+            f"It defines {listed}.",
+        )  # fmt: skip
+    return own[0]
+
+
 def construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvider:
     """Build an instance; what a class of somebody else's raises becomes a ConfigurationError."""
     try:
@@ -88,28 +128,33 @@ def construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvide
 
 
 def _load(name: str, given: str, folder: Path | None) -> object:
-    module_name, colon, class_name = given.partition(":")
+    path, colon, class_name = given.partition(":")
     if not colon:
         return _load_builtin(name, given)
+    module = _import(name, path, folder)
+    if not hasattr(module, class_name):
+        raise _error(name, f"{path} has no {class_name}", did_you_mean(class_name, vars(module)))
+    return getattr(module, class_name)
+
+
+def _import(name: str, path: str, folder: Path | None) -> ModuleType:
+    """Import what a row names; whatever keeps that from being done is an error of the configuration."""
     try:
-        module = _import_beside(module_name, folder)
+        return _import_beside(path, folder)
     except ModuleNotFoundError as exc:
-        if exc.name is None or not f"{module_name}.".startswith(f"{exc.name}."):
-            raise _error(
-                name, f"{module_name} needs {exc.name}, which is not installed", ""
-            ) from exc
+        if exc.name is None or not f"{path}.".startswith(f"{exc.name}."):
+            raise _error(name, f"{path} needs {exc.name}, which is not installed", "") from exc
         raise _error(
             name,
             f"there is no module {exc.name}",
             "It is neither installed in this environment nor beside faultmaven.yaml.",
         ) from exc
-    except ImportError as exc:
-        raise _error(name, f"{module_name} cannot be imported: {exc}", "") from exc
-    if not hasattr(module, class_name):
-        raise _error(
-            name, f"{module_name} has no {class_name}", did_you_mean(class_name, vars(module))
-        )
-    return getattr(module, class_name)
+    except SyntaxError as exc:
+        at = f"{exc.filename}:{exc.lineno}"
+        raise _error(name, f"{path} is not Python: {exc.msg} at {at}", "") from exc
+    except Exception as exc:  # a module of somebody else's may raise anything
+        said = f"{type(exc).__name__}: {redact(str(exc))}"
+        raise _error(name, f"{path} cannot be imported: {said}", "") from exc
 
 
 def _import_beside(module_name: str, folder: Path | None) -> ModuleType:

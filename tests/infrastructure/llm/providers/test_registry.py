@@ -531,7 +531,7 @@ def test_a_provider_may_be_built_from_its_own_configuration(
     assert create_provider({"api_key": "canary-key"}, "groq").config.api_key == "canary-key"
     with pytest.raises(errors.UnknownProviderError):
         create_provider({}, "nobody")
-    with pytest.raises(errors.ConfigurationError, match="unknown field 'colour'"):
+    with pytest.raises(errors.ConfigurationError, match=r"'colour'.*unknown field"):
         create_provider({"colour": 1}, "echo")
 
 
@@ -543,6 +543,80 @@ def test_a_provider_may_be_built_from_its_name_and_key() -> None:
     assert create_provider("echo").provider_name == "echo"
     with pytest.raises(errors.UnknownProviderError, match="Write 'groq'"):
         create_provider("Groq", "canary-key")
+
+
+OWN_CLASS = """
+from faultmaven.infrastructure.llm.providers import HTTPProvider
+
+class Shared(HTTPProvider):
+    def _transform_request(self, request):
+        return {}
+    def _transform_response(self, data):
+        raise NotImplementedError
+
+class HouseOwnProvider(Shared):
+    pass
+"""
+
+
+@pytest.mark.parametrize("folder", ["config", "."], ids=["beside CONFIG_PATH", "here"])
+def test_a_class_that_lies_there_as_a_file_needs_no_row(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str
+) -> None:
+    name = f"house-own{len(folder)}"  # a module is imported once
+    (tmp_path / "config").mkdir()
+    (tmp_path / folder / f"house_own{len(folder)}_provider.py").write_text(
+        OWN_CLASS.replace("HouseOwn", f"HouseOwn{len(folder)}")
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setenv("CONFIG_PATH", "config/own.yaml")
+    monkeypatch.setenv("PROVIDER_TYPE", name)
+
+    provider = create_provider({"api_base": "https://own.test/v1", "default_model": "m"})
+
+    assert type(provider).__name__ == f"HouseOwn{len(folder)}Provider"
+    assert (provider.provider_name, provider.get_models()) == (name, ["m"])
+    assert provider.is_available()  # whether it needs a key is its own affair
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\n", "must define one subclass .* It defines none"),
+        ("def broken(:\n", r"is not Python: .*broken_file_provider\.py:1"),
+        ("raise RuntimeError('no luck')\n", "cannot be imported: RuntimeError: no luck"),
+        ("import nowhere_at_all\n", "needs nowhere_at_all, which is not installed"),
+        (OWN_CLASS, "It defines Shared, HouseOwnProvider"),
+    ],
+    ids=["no class", "no Python", "raises", "lacks a package", "two classes"],
+)
+def test_a_file_that_holds_no_class_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "broken_file_provider.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.delitem(sys.modules, "broken_file_provider", raising=False)
+
+    with pytest.raises(errors.ConfigurationError, match=said):
+        create_provider({"api_base": "https://own.test/v1"}, "broken_file")
+
+
+def test_a_providers_own_configuration_may_state_any_field_of_a_row() -> None:
+    given = {
+        "api_base": "https://own.test/v1",
+        "default_model": "",
+        "models": ["m"],
+        "provider_class": "OllamaProvider",
+        "display_name": "Ours",
+        "headers": {"x-team": "a"},
+    }
+    provider = create_provider(given, "openai_compatible")
+
+    assert type(provider).__name__ == "OllamaProvider"
+    assert provider.config.row["display_name"] == "Ours"
+    assert create_provider({"base": "echo"}).provider_name == "echo"
 
 
 def test_an_unknown_name_without_near_ones_is_answered_with_the_configured(
