@@ -49,8 +49,10 @@ class Door:
             origins, headers = self._options.cors_origins, visit.request.headers
             if origins and is_preflight(visit.request.method, origins, headers):
                 return _preflight
-            message = f"This path takes {', '.join(sorted(route.pages))}."
-            raise Fault(405, "invalid_request", "method_not_allowed", message)
+            methods = ", ".join(sorted(route.pages))
+            message = f"This path takes {methods}."
+            allowed = f"Allow: {methods}\r\n"
+            raise Fault(405, "invalid_request", "method_not_allowed", message, fields=allowed)
         if route.access == "open":
             return page
         headers = visit.request.headers

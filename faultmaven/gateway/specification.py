@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
+_KEYS: Final[list[Schema]] = [{"bearer": []}, {"apiKey": []}, {"googleKey": []}]
+_FOR_ADMINISTRATORS: Final[Schema] = {
+    "description": "From the gateway's own machine without a key, while none is an administrator's.",
+    "security": [{}, *_KEYS],
+}
 # OpenAPI 3.1 has no schema for events; tools hold them against one that is given.
 _EVENTS: Final[Schema] = {"text/event-stream": {}}
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
@@ -38,6 +43,13 @@ _MESSAGES: Final[Schema] = {
         },
     },
 }
+_TURNS: Final[Schema] = {
+    "type": "array",
+    "minItems": 1,
+    "items": _OBJECT
+    | {"required": ["role"], "properties": {"role": {"enum": ["user", "assistant", "system"]}}},
+}
+_TEXT_OR_ITEMS: Final[Schema] = {"type": ["string", "array"], "minLength": 1, "minItems": 1}
 _CONTENT: Final[Schema] = _OBJECT | {
     "required": ["parts"],
     "properties": {
@@ -79,7 +91,7 @@ def make_specification() -> Schema:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"bearer": []}, {"apiKey": []}, {"googleKey": []}],
+        "security": _KEYS,
         "paths": _paths(),
         "components": {
             "securitySchemes": {
@@ -104,9 +116,7 @@ def _paths() -> Schema:
             "post": _call("createMessage", "MessagesRequest", "Message", "AnthropicError")
         },
         "/v1/messages/count_tokens": {
-            "post": _call(
-                "countTokens", "CountRequest", "TokenCount", "AnthropicError", streams=False
-            )
+            "post": _quick_call("countTokens", "CountRequest", "TokenCount", "AnthropicError")
         },
         "/v1/models": {"get": _read("listModels", "ModelList")},
         "/v1/models/{id}": {
@@ -137,14 +147,15 @@ def _paths() -> Schema:
         },
         "/chat": {"post": _call("chat", "ServiceRequest", "ServiceAnswer")},
         "/models": {"get": _read("listServiceModels", "ServiceModels")},
-        "/command": {"post": _call("command", "Command", "Any", streams=False)},
+        "/command": {"post": _quick_call("command", "Command", "Any")},
         "/health": {"get": _read("health", "Any", is_open=True, unwell=True)},
         "/health/live": {"get": _read("live", "Any", is_open=True)},
         "/health/ready": {"get": _read("ready", "Any", is_open=True, unwell=True)},
-        "/health/providers": {"get": _read("providers", "Any")},
+        "/health/providers": {"get": _read("providers", "Any") | _FOR_ADMINISTRATORS},
         "/metrics": {
             "get": {
                 "operationId": "metrics",
+                **_FOR_ADMINISTRATORS,
                 "responses": {
                     "200": {
                         "description": "Numbers in Prometheus' text form.",
@@ -156,7 +167,7 @@ def _paths() -> Schema:
         },
         "/openapi.json": {"get": _read("openapi", "Any", is_open=True)},
         "/": {"get": _home()},
-        "/dashboard/numbers": {"get": _read("dashboardNumbers", "Any")},
+        "/dashboard/numbers": {"get": _read("dashboardNumbers", "Any") | _FOR_ADMINISTRATORS},
         "/dashboard/page.css": {"get": _page("dashboardStyle", "text/css")},
         "/dashboard/page.js": {"get": _page("dashboardScript", "text/javascript")},
     }
@@ -182,7 +193,8 @@ def _gemini_paths() -> Schema:
         for version in ("v1", "v1beta"):
             # A wrong key is told in the shape that most of the path's clients know.
             error = "GeminiError" if version == "v1beta" else "Any"
-            call = _call(f"{verb}_{version}", request, answer or "Any", error)
+            make = _quick_call if verb == "countTokens" else _call
+            call = make(f"{verb}_{version}", request, answer or "Any", error)
             call["parameters"] += parameters
             content = {"application/json": {"schema": _ref(answer)}} if answer else _EVENTS
             call["responses"]["200"]["content"] = content
@@ -213,6 +225,11 @@ def _call(
             **_errors(error),
         },
     }
+
+
+def _quick_call(name: str, request: str, answer: str, error: str = "Error") -> Schema:
+    """Describe a call that asks no model for an answer, so that its time is not bounded."""
+    return _call(name, request, answer, error, streams=False) | {"parameters": []}
 
 
 def _read(
@@ -301,7 +318,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "CompletionRequest": _request(
         ["model", "prompt"],
         model=_TEXT,
-        prompt={"type": ["string", "array"]},
+        prompt=_TEXT_OR_ITEMS,
         max_tokens=_COUNT,
         stop=_TEXT_OR_LIST,
         seed=_COUNT,
@@ -313,7 +330,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "ResponsesRequest": _request(
         ["model", "input"],
         model=_TEXT,
-        input={"type": ["string", "array"]},
+        input=_TEXT_OR_ITEMS,
         instructions={"type": ["string", "null"]},
         max_output_tokens=_COUNT,
         tools={"type": ["array", "null"]},
@@ -323,7 +340,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "EmbeddingsRequest": _request(
         ["model", "input"],
         model=_TEXT,
-        input={"type": ["string", "array"]},
+        input=_TEXT_OR_ITEMS,
         dimensions=_COUNT,
         encoding_format={"enum": ["float", "base64", None]},
     ),
@@ -331,7 +348,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "MessagesRequest": _request(
         ["model", "messages", "max_tokens"],
         model=_TEXT,
-        messages={"type": "array", "minItems": 1, "items": _OBJECT},
+        messages=_TURNS,
         max_tokens={"type": "integer"},
         system=_TEXT_OR_LIST,
         tools={"type": ["array", "null"]},
@@ -343,7 +360,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "CountRequest": _request(
         ["model", "messages"],
         model=_TEXT,
-        messages={"type": "array", "minItems": 1, "items": _OBJECT},
+        messages=_TURNS,
         system=_TEXT_OR_LIST,
     ),
     "TokenCount": _answer(input_tokens={"type": "integer", "minimum": 0}),
@@ -360,7 +377,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
             topP=_NUMBER,
             maxOutputTokens=_COUNT,
             seed=_COUNT,
-            stopSequences={"type": "array", "items": _TEXT},
+            stopSequences={"type": "array", "items": {"type": "string"}},
         ),
     ),
     "Generated": _answer(candidates={"type": "array"}, usageMetadata=_OBJECT, modelVersion=_TEXT),
@@ -388,7 +405,12 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "ServiceAnswer": _answer(content={"type": "string"}, provider=_TEXT, usage=_OBJECT),
     "ServiceModels": _answer(models={"type": "array"}, default={"type": "string"}),
-    "Command": _request(["command"], command={"enum": ["help", "reload", "set_model", "status"]}),
+    "Command": {
+        "anyOf": [
+            _request(["command"], command={"enum": ["help", "reload", "status"]}),
+            _request(["command", "model"], command={"const": "set_model"}, model=_TEXT),
+        ]
+    },
     "Error": _answer(
         error=_answer(message=_TEXT, type=_TEXT) | {"description": "What went wrong."}
     ),

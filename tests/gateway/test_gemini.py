@@ -8,6 +8,8 @@ from faultmaven.testing import Reply
 from tests.gateway.conftest import KEY, events_of
 
 CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
+NO_TEXT = {"role": "user", "parts": [{"text": ["Hello"]}]}
+NO_DATA = {"role": "user", "parts": [{"inlineData": {"mimeType": "image/png"}}]}
 
 
 def path(verb, model="openai/fake", version="v1beta"):
@@ -63,6 +65,36 @@ async def test_a_broken_stream_ends_in_an_error(client, upstream):
         pytest.param("/v1beta/models/openai/fake", CONTENTS, 404, "NOT_FOUND", id="no-verb"),
         pytest.param(path("countTokens"), {}, 400, "INVALID_ARGUMENT", id="count"),
         pytest.param(path("embedContent"), {"content": 1}, 400, "INVALID_ARGUMENT", id="embed"),
+        pytest.param(
+            path("embedContent"), {"content": NO_TEXT}, 400, "INVALID_ARGUMENT", id="embed-no-text"
+        ),
+        pytest.param(
+            path("countTokens"), {"contents": [NO_TEXT]}, 400, "INVALID_ARGUMENT", id="no-text"
+        ),
+        pytest.param(
+            path("generateContent"),
+            {"contents": [NO_TEXT | {"role": "model"}]},
+            400,
+            "INVALID_ARGUMENT",
+            id="no-text-said",
+        ),
+        pytest.param(
+            path("generateContent"),
+            CONTENTS | {"systemInstruction": NO_TEXT},
+            400,
+            "INVALID_ARGUMENT",
+            id="no-text-for-the-system",
+        ),
+        pytest.param(
+            path("generateContent"),
+            CONTENTS | {"generationConfig": {"stopSequences": [1]}},
+            400,
+            "INVALID_ARGUMENT",
+            id="stop",
+        ),
+        pytest.param(
+            path("generateContent"), {"contents": [NO_DATA]}, 400, "INVALID_ARGUMENT", id="no-data"
+        ),
         pytest.param(
             path("generateContent", "openai/fm:status:429"),
             CONTENTS,

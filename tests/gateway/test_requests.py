@@ -153,6 +153,7 @@ async def test_other_paths_and_methods_are_refused_in_json(client, method, path,
         assert reply.status == status
         assert (await reply.json())["error"]["message"]
         assert "Access-Control-Allow-Origin" not in reply.headers
+        assert ("Allow" in reply.headers) is (status == 405)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "abc", "inf", "nan", "1e9"])

@@ -70,7 +70,7 @@ def request_from_wire(body: Any) -> LLMRequest:
         temperature=_optional(config, "temperature", (int, float), "a number"),
         top_p=_optional(config, "topP", (int, float), "a number"),
         max_tokens=_optional(config, "maxOutputTokens", int, "an integer"),
-        stop=_optional(config, "stopSequences", list, "a list") or None,
+        stop=_stop(config),
         seed=_optional(config, "seed", int, "an integer"),
         tools=tools or None,
         tool_choice=choice if tools else None,
@@ -95,7 +95,7 @@ def texts_to_embed(body: Any) -> tuple[list[str], int | None]:
     for place, entry in enumerate(asked):
         one = _checked(entry, dict, f"requests[{place}]", "an object")
         parts = _parts_of(one.get("content"), f"requests[{place}].content")
-        texts.append("".join(str(part.get("text") or "") for part in parts))
+        texts.append("".join(part.get("text") or "" for part in parts))
         length = _optional(one, "outputDimensionality", int, "an integer")
     return texts, length
 
@@ -165,7 +165,7 @@ class _TurnsReader:
                 made = self._call(call, signature)
                 message.setdefault("tool_calls", []).append(made)
                 continue
-            text = str(part.get("text") or "")
+            text = part.get("text") or ""
             if signature:
                 detail = _detail(text, str(signature), is_thought=bool(part.get("thought")))
                 message.setdefault("reasoning_details", []).append(detail)
@@ -224,9 +224,8 @@ def _part(part: dict[str, Any], where: str) -> dict[str, Any]:
     inline, file = field(part, "inlineData"), field(part, "fileData")
     if isinstance(inline, dict):
         media_type = str(field(inline, "mimeType") or "application/octet-stream")
-        return _attachment(
-            media_type, f"data:{media_type};base64,{inline.get('data')}", "file_data"
-        )
+        data = _checked(inline.get("data"), str, f"{where}.inlineData.data", "base64")
+        return _attachment(media_type, f"data:{media_type};base64,{data}", "file_data")
     if isinstance(file, dict):
         media_type = str(field(file, "mimeType") or "")
         return _attachment(media_type, str(field(file, "fileUri") or ""), "file_url")
@@ -256,17 +255,22 @@ def _parts_of(turn: Any, where: str) -> list[dict[str, Any]]:
     listed = (
         [parts] if isinstance(parts, dict) else _checked(parts, list, f"{where}.parts", "a list")
     )
-    return [
-        {"text": part} if isinstance(part, str) else _checked(part, dict, where, "made of objects")
-        for part in listed
-    ]
+    return [_part_of(part, where) for part in listed]
+
+
+def _part_of(part: Any, where: str) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"text": part}
+    found: dict[str, Any] = _checked(part, dict, where, "made of objects")
+    _optional(found, "text", str, "a text")
+    return found
 
 
 def _system(instruction: Any) -> str | None:
     if instruction is None:
         return None
     parts = _parts_of(instruction, "systemInstruction")
-    return "\n\n".join(str(part.get("text") or "") for part in parts) or None
+    return "\n\n".join(part.get("text") or "" for part in parts) or None
 
 
 def _tools(body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -338,6 +342,11 @@ def to_json_schema(schema: Any) -> Any:
     if schema.get("nullable") and isinstance(made.get("type"), str):
         made["type"] = [made["type"], "null"]
     return made
+
+
+def _stop(config: Mapping[str, Any]) -> list[str] | None:
+    listed = _optional(config, "stopSequences", list, "a list") or ()
+    return [_checked(entry, str, "stopSequences", "a list of texts") for entry in listed] or None
 
 
 def _effort(thinking: Mapping[str, Any]) -> str | None:
