@@ -72,7 +72,11 @@ async def first_good(
             record.model = found.model
             record.attempts += len(found.route.attempts) or 1
             return provider, found
-    raise _together(errors)
+    try:
+        raise _together(errors)
+    finally:
+        # The error's traceback holds this frame, and what is held in a circle waits for the collector.
+        errors.clear()
 
 
 class _Windows:

@@ -264,7 +264,7 @@ async def call_with_retries(
                 if held:
                     budget.release()
                     held = False
-                failure, delay_s = error, policy.delay_s(error, retry)
+                delay_s = policy.delay_s(error, retry)
                 delay_s = delay_s if may_go_on() else None
                 if delay_s is not None and deadline is not None:
                     needed_s = delay_s + _next_try_s(error, attempt_timeout_s)
@@ -274,12 +274,14 @@ async def call_with_retries(
                     on_failure(error, delay_s if held else None)
                 if delay_s is None or not held:
                     raise
+                failure = error
             else:
                 budget.succeeded()
                 return result
             await clock.sleep(delay_s)
             if not may_go_on():
                 raise failure
+            del failure  # its traceback holds this frame
             retry += 1
     finally:
         if held:

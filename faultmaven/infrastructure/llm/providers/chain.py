@@ -114,9 +114,7 @@ class Chain(Generic[Target]):
         if circuit.is_key_cooling or not (self._has_asked or self._left):
             passage = circuit.enter_anyway()
         if passage is None:
-            error = circuit.refusal()
-            error.attempts = (Attempt(circuit.provider, circuit.model, str(error.code)),)
-            raise error
+            raise _refusal(circuit)
         return passage
 
 
@@ -168,6 +166,13 @@ class Turn:
             if not self.is_taken:
                 self.passage.failed(error)
         self.passage.released()
+
+
+def _refusal(circuit: Circuit) -> LLMError:
+    """Make the error of a target that is not asked; whoever raises it must not hold it, too."""
+    error = circuit.refusal()
+    error.attempts = (Attempt(circuit.provider, circuit.model, str(error.code)),)
+    return error
 
 
 def take_turn(provider_name: str) -> Turn | None:

@@ -169,6 +169,7 @@ class HTTPProvider(HTTPChat):
         call = Call(LLMRequest([]), forward.model, forward.url, deadline=forward.deadline)
         call.route, call.key_number = forward.route, forward.key_number
         failed = [error]
+        del error  # raised again, its traceback would hold this frame
 
         async def next_try() -> T:
             if failed:
