@@ -63,7 +63,7 @@ def response_to_wire(response: LLMResponse) -> dict[str, Any]:
         if blocks and is_sealed(blocks[0]):
             first["signature"] = blocks.pop(0)["data"]
         blocks.insert(0, {"signature": "", **first})
-    if text := response.content or response.refusal:
+    if text := response.content + (response.refusal or ""):
         blocks.append({"type": "text", "text": text})
     for call in response.tool_calls:
         if beside := call_to_wire(call):
@@ -175,7 +175,7 @@ class StreamEncoder:
             self._delta({"type": "thinking_delta", "thinking": chunk.reasoning}, events)
         for detail in chunk.reasoning_details or ():
             self._detail(detail, events)
-        if text := chunk.text or chunk.refusal:
+        if text := chunk.text + (chunk.refusal or ""):
             self._enter("text", {"type": "text", "text": ""}, events)
             self._delta({"type": "text_delta", "text": text}, events)
         for piece in chunk.tool_calls or ():

@@ -117,6 +117,19 @@ def attachment_of(part: Mapping[str, Any]) -> Attachment:
     raise InvalidRequestError(msg, code="unknown_content_part")
 
 
+def picture_of(part: Mapping[str, Any]) -> Attachment | None:
+    """Read what a model has made, one of `LLMResponse.media`; None for sound in OpenAI's shape.
+
+    What Gemini sends inline is an image here, whatever its media type.
+    """
+    if part.get("type") != "image_url":
+        return None
+    try:
+        return attachment_of(part)
+    except InvalidRequestError:
+        return None
+
+
 def _from_address(kind: str, address: object) -> Attachment:
     if not isinstance(address, str) or not address:
         msg = f"A part of the type {kind!r} has neither an address nor data."

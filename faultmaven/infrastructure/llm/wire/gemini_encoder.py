@@ -14,7 +14,7 @@ from faultmaven.infrastructure.llm.wire.gemini_front import seal_signature
 from faultmaven.infrastructure.llm.wire.gemini_generate import DETAILS_FORMAT, FINISH_REASONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from faultmaven.infrastructure.llm.types import FinishReason, LLMChunk, LLMResponse
 
@@ -39,6 +39,7 @@ def response_to_wire(response: LLMResponse) -> dict[str, Any]:
     parts = _said(response.reasoning, response.reasoning_details, response.content)
     if response.refusal:
         parts.append({"text": response.refusal})
+    parts += _pictures(response.media)
     parts += [_call(call) for call in response.tool_calls]
     usage = Usage(**{name: response.usage[name] for name in _USAGE})
     return {
@@ -58,10 +59,11 @@ def response_to_wire(response: LLMResponse) -> dict[str, Any]:
 def usage_to_wire(usage: Usage) -> dict[str, Any]:
     """Give token counts as this API has them: thoughts apart from the candidates'."""
     prompt, output = usage.input_tokens or 0, usage.output_tokens or 0
-    thoughts = usage.reasoning_tokens or 0
+    # Some hosts report more reasoning than output, and clients add what is apart here.
+    thoughts = min(usage.reasoning_tokens or 0, output)
     counts = {
         "promptTokenCount": prompt,
-        "candidatesTokenCount": max(0, output - thoughts),
+        "candidatesTokenCount": output - thoughts,
         "totalTokenCount": prompt + output,
     }
     if thoughts:
@@ -106,8 +108,10 @@ class GeminiStreamEncoder:
         self._usage = chunk.usage or self._usage
         self._reason = chunk.finish_reason or self._reason
         self._reason_raw = chunk.finish_reason_raw or self._reason_raw
-        text = chunk.text or chunk.refusal or ""
+        text = chunk.text + (chunk.refusal or "")
         parts = _said(chunk.reasoning, chunk.reasoning_details or (), text)
+        if chunk.media:
+            parts += _pictures(chunk.media)
         return self._event(parts) if parts else b""
 
     def end(self) -> bytes:
@@ -154,6 +158,17 @@ def _said(reasoning: str, details: Iterable[Mapping[str, Any]], text: str) -> li
 
 def _signed(signature: str) -> dict[str, Any]:
     return {"text": "", "thought": True, "thoughtSignature": signature}
+
+
+def _pictures(media: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Write what was drawn; sound in OpenAI's shape has no media type, which this API demands."""
+    for found in filter(None, map(content.picture_of, media)):
+        if found.inline is not None:
+            inline = {"mimeType": found.inline.media_type, "data": found.inline.data}
+            yield {"inlineData": inline}
+        else:
+            kind = content.guess_media_type(found)
+            yield {"fileData": {"mimeType": kind, "fileUri": found.url}}
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

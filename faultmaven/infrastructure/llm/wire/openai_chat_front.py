@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import InvalidRequestError
-from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, Usage
+from faultmaven.infrastructure.llm.types import (
+    LLMMessage,
+    LLMRequest,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse
 
+NO_ARGUMENTS: Final = "{}"
 DONE: Final = b"data: [DONE]\n\n"
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _TEXT_OR_LIST = (str, list)
@@ -99,9 +106,11 @@ def response_to_wire(response: LLMResponse, *, created: int) -> dict[str, Any]:
     if response.reasoning_details:
         message["reasoning_details"] = response.reasoning_details
     if response.tool_calls:
-        message["tool_calls"] = response.tool_calls
+        is_cut_off = response.finish_reason == "length"
+        message["tool_calls"] = [_call(call, is_cut_off) for call in response.tool_calls]
     elif message["content"] is None and response.refusal is None:
         message["content"] = ""
+    message |= _media(response.media)
     choice = {
         "index": 0,
         "message": message,
@@ -127,6 +136,25 @@ _USAGE = (
     "cache_write_tokens",
     "reasoning_tokens",
 )
+
+
+def _call(call: ToolCall, is_cut_off: bool) -> ToolCall:
+    """Give a call's arguments as clients parse them: none are `{}`, unless they were cut off."""
+    if call.arguments_raw or is_cut_off:
+        return call
+    function = {**call["function"], "arguments": NO_ARGUMENTS}
+    return ToolCall({**call, "function": function})
+
+
+def _media(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give the fields of a message for what a model drew or spoke: OpenRouter's for images, OpenAI's for sound."""
+    fields: dict[str, Any] = {}
+    for part in parts:
+        if part.get("type") == "audio":
+            fields["audio"] = part["audio"]
+        else:
+            fields.setdefault("images", []).append(part)
+    return fields
 
 
 def usage_to_wire(usage: Usage) -> dict[str, Any]:
@@ -165,6 +193,11 @@ class ChatStreamEncoder:
         }
         self._include_usage = include_usage
         self._begun = False
+        self._has_finished = False
+        self._has_calls = False
+        self._usage: Usage | None = None
+        # Calls of which no arguments have come.
+        self._bare: list[int] = []
 
     def encode(self, chunk: LLMChunk) -> bytes:
         """Write one chunk; `b""` where it holds nothing for the client."""
@@ -177,26 +210,51 @@ class ChatStreamEncoder:
             delta["reasoning_details"] = chunk.reasoning_details
         if chunk.tool_calls:
             delta["tool_calls"] = chunk.tool_calls
+            self._note_calls(chunk.tool_calls)
         if chunk.refusal:
             delta["refusal"] = chunk.refusal
+        if chunk.media:
+            delta |= _media(chunk.media)
         wire = b""
         if delta:
             self._begun = True
             wire = self._event(delta, None)
+        self._usage = chunk.usage or self._usage
         if chunk.finish_reason is not None:
-            wire += self._event({}, chunk.finish_reason)
-        if chunk.usage is not None and self._include_usage:
-            usage = usage_to_wire(chunk.usage)
-            wire += _data({**self._head, "choices": [], "usage": usage})
+            wire += self._finish(chunk.finish_reason)
         return wire
 
     def end(self) -> bytes:
         """Write the end of a complete answer."""
-        return DONE
+        wire = b""
+        if not self._has_finished:
+            wire = self._finish("tool_calls" if self._has_calls else "stop")
+        if self._usage is not None and self._include_usage:
+            usage = usage_to_wire(self._usage)
+            wire += _data({**self._head, "choices": [], "usage": usage})
+        return wire + DONE
 
     def error(self, body: Mapping[str, Any]) -> bytes:
         """Write an error after the beginning; no `[DONE]` may follow it."""
         return _data(body)
+
+    def _note_calls(self, pieces: list[ToolCallDelta]) -> None:
+        self._has_calls = True
+        for piece in pieces:
+            if piece.arguments:
+                if piece.index in self._bare:
+                    self._bare.remove(piece.index)
+            elif piece.id:
+                self._bare.append(piece.index)
+
+    def _finish(self, reason: str) -> bytes:
+        self._has_finished = True
+        wire = b""
+        if self._bare and reason != "length":
+            # Clients parse the text, and no arguments are no JSON.
+            pieces = [ToolCallDelta.make(index, arguments=NO_ARGUMENTS) for index in self._bare]
+            wire = self._event({"tool_calls": pieces}, None)
+        return wire + self._event({}, reason)
 
     def _event(self, delta: dict[str, Any], finish: str | None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.types import ToolCallDelta, Usage
+from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.openai_responses_front import SEALED_PREFIX
 
 if TYPE_CHECKING:
@@ -135,6 +136,8 @@ class ResponsesStreamEncoder:
             self._say("text", chunk.text)
         if chunk.refusal:
             self._say("refusal", chunk.refusal)
+        for part in chunk.media or ():
+            self._picture(part)
         for delta in chunk.tool_calls or ():
             self._call(delta)
         self._usage = chunk.usage or self._usage
@@ -151,6 +154,8 @@ class ResponsesStreamEncoder:
             self._say("text", response.content)
         if response.refusal:
             self._say("refusal", response.refusal)
+        for part in response.media:
+            self._picture(part)
         for index, call in enumerate(response.tool_calls):
             delta = ToolCallDelta.make(index, call.id, call.name, call.arguments_raw)
             delta.update({k: v for k, v in call.items() if k == "extra_content"})
@@ -321,6 +326,19 @@ class ResponsesStreamEncoder:
         item.data["encrypted_content"] = _sealed(detail)
         self._close(item)
         self._current = None
+
+    def _picture(self, part: Mapping[str, Any]) -> None:
+        """Write an image as the item of the API's own tool for them; sound has no place here."""
+        found = content.picture_of(part)
+        inline = found.inline if found is not None else None
+        if inline is None or not inline.media_type.startswith("image/"):
+            return
+        self._leave()
+        data = {"type": "image_generation_call", "status": "in_progress", "result": None}
+        item = self._open("ig", data)
+        item.data["result"] = inline.data
+        item.data["output_format"] = inline.media_type.removeprefix("image/")
+        self._close(item)
 
     def _call(self, delta: ToolCallDelta) -> None:
         item = self._calls.get(delta.index)

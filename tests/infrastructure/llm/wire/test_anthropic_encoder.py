@@ -222,3 +222,13 @@ def test_any_stream_reads_back(pieces, turns):
     assert [c.arguments_raw for c in again.tool_calls] == [
         c.arguments_raw or "{}" for c in wanted.tool_calls
     ]
+
+
+def test_a_refusal_stands_behind_the_text_of_its_piece():
+    (told,) = [
+        body["delta"]["text"]
+        for name, body in events(encode(LLMChunk(text="Hm.", refusal="No."), LAST))
+        if name == "content_block_delta"
+    ]
+
+    assert told == "Hm.No."

@@ -121,3 +121,38 @@ def test_blocks_of_a_stream_come_back_with_the_next_turn(detail):
 )
 def test_finish_reasons(reason, raw, expected):
     assert finish_reason(reason, raw) == expected
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+ELSEWHERE = {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}}
+NO_PICTURES = [{"type": "audio", "audio": {"data": "aGk="}}, {"type": "image_url"}]
+
+
+def test_what_a_model_draws_goes_along():
+    media = [PICTURE, ELSEWHERE, *NO_PICTURES]
+    encoder = GeminiStreamEncoder("r", "m")
+
+    whole = response_to_wire(make_response(media=media))
+    event = codec.loads(encoder.encode(LLMChunk(media=media)).removeprefix(b"data: "))
+
+    drawn = [
+        {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
+        {"fileData": {"mimeType": "image/png", "fileUri": "https://pictures.example/a.png"}},
+    ]
+    assert whole["candidates"][0]["content"]["parts"] == [{"text": "Hi"}, *drawn]
+    assert event["candidates"][0]["content"]["parts"] == drawn
+    assert encoder.encode(LLMChunk(media=NO_PICTURES)) == b""
+
+
+def test_thoughts_are_never_more_than_the_answer_that_they_are_a_part_of():
+    usage = response_to_wire(make_response(reasoning_tokens=9))["usageMetadata"]
+
+    assert (usage["thoughtsTokenCount"], usage["candidatesTokenCount"]) == (7, 0)
+
+
+def test_a_refusal_stands_behind_the_text_of_its_piece():
+    event = codec.loads(
+        GeminiStreamEncoder("r", "m").encode(LLMChunk(text="Hm.", refusal="No."))[6:]
+    )
+
+    assert event["candidates"][0]["content"]["parts"] == [{"text": "Hm.No."}]

@@ -6,6 +6,7 @@ from collections import defaultdict
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from faultmaven.infrastructure.llm.sse import SSEDecoder
 from faultmaven.infrastructure.llm.types import LLMChunk, ToolCallDelta, Usage
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.openai_responses import response_from_wire
@@ -195,3 +196,34 @@ def test_plain_answer_read_back_is_the_same():
     assert [(c.id, c.arguments) for c in got.tool_calls] == [("c1", {"a": 1}), ("c2", {})]
     assert (got.input_tokens, got.output_tokens, got.cache_read_tokens) == (3, 4, 1)
     assert (got.finish_reason, got.response_id) == ("tool_calls", "resp_r")
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/webp;base64,aGk="}}
+NO_PICTURES = [
+    {"type": "audio", "audio": {"data": "aGk="}},
+    {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}},
+    {"type": "image_url", "image_url": {"url": "data:audio/L16;base64,aGk="}},
+]
+
+
+def test_what_a_model_draws_is_an_item_of_its_own():
+    encoder = ResponsesStreamEncoder("r", "m", 0)
+    chunks = [LLMChunk(text="Here:"), LLMChunk(media=[PICTURE, *NO_PICTURES]), LAST]
+
+    data = b"".join(map(encoder.encode, chunks)) + encoder.end()
+
+    packets = [json.loads(e.data) for e in SSEDecoder().feed(data)]
+    places = [p["output_index"] for p in packets if p["type"] == "response.output_item.done"]
+    message, drawn = packets[-1]["response"]["output"]
+    assert places == [0, 1]
+    assert message["type"] == "message"
+    assert drawn == {
+        "id": drawn["id"],
+        "type": "image_generation_call",
+        "status": "completed",
+        "result": "aGk=",
+        "output_format": "webp",
+    }
+    read = assemble(read_whole(ResponsesStreamReader(), data))
+    assert (read.content, read.media) == ("Here:", [PICTURE])
+    assert response_from_wire(response_to_wire(read, created=0)).media == [PICTURE]
