@@ -196,5 +196,7 @@ def data_event(event: ServerSentEvent, packet: dict[str, Any], *, named: bool = 
     if b"\n" in data or b"\\ud" in data.lower():
         data = codec.dumps(packet)
     if named:
-        return b"event: %b\ndata: %b\n\n" % (event.event.encode(), data)
+        # Some hosts leave the name out, by which clients tell events apart.
+        name = event.event if event.event != "message" else packet.get("type", "message")
+        return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
     return b"data: %b\n\n" % data

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from faultmaven.gateway.faults import invalid
 from faultmaven.gateway.front import Ask
 from faultmaven.gateway.fronts import openai_error
+from faultmaven.gateway.odd_answers import (
+    KNOWN_REASONS,
+    is_usual,
+    mend_content,
+    mend_reason,
+    mend_usage,
+)
 from faultmaven.gateway.odd_calls import CallPieces, mend_calls
 from faultmaven.gateway.watch import StreamWatch, data_event
 from faultmaven.infrastructure.llm import codec
@@ -132,24 +139,34 @@ class ChatFront:
             return usage_from_wire(data.get("usage"))
         message = choices[0].get("message") if type(choices[0]) is dict else None
         content = message.get("content") if type(message) is dict else 0
-        if content is not None and type(content) not in (str, list):
+        if content is not None and type(content) not in (str, list, dict):
             msg = "the answer's message is not a message"
             raise ResponseFormatError(msg, code="wrong_type")
         return usage_from_wire(usage_object(data))
 
     def mend_answer(self, data: Any) -> bool:
-        """Put a relayed answer's tool calls right; see `FrontEnd.mend_answer`."""
+        """Put a relayed answer into words that clients know; see `FrontEnd.mend_answer`."""
         try:
-            found = [calls for c in data["choices"] if (calls := c["message"].get("tool_calls"))]
-            mended = [mend_calls(calls, data.get("id")) for calls in found]
+            mended = [_mend_choice(choice, data.get("id")) for choice in data["choices"]]
         except (AttributeError, KeyError, TypeError) as exc:
-            msg = "the answer's tool calls are no tool calls"
+            msg = "the answer's message is not a message"
             raise ResponseFormatError(msg, code="wrong_type") from exc
-        return any(mended)
+        usage = data.get("usage")
+        return (bool(usage) and mend_usage(usage, usage_from_wire(usage))) or any(mended)
 
     def make_watch(self, ask: Ask, *, finish_optional: bool) -> StreamWatch:
         """Make what looks at a relayed stream; see `FrontEnd.make_watch`."""
         return ChatWatch(include_usage=ask.include_usage, finish_optional=finish_optional)
+
+
+def _mend_choice(choice: dict[str, Any], seed: object) -> bool:
+    message = choice["message"]
+    mended = mend_content(message)
+    mended = mend_reason(choice, is_whole=True) or mended
+    if calls := message.get("tool_calls"):
+        is_cut_off = choice["finish_reason"] == "length"
+        mended = mend_calls(calls, seed, is_cut_off=is_cut_off) or mended
+    return mended
 
 
 def _refuse_choiceless(data: dict[str, Any]) -> None:
@@ -236,13 +253,20 @@ class ChatWatch(StreamWatch):
             elif packet.get("usage") and not self._include_usage:
                 kept_back.add(place)
             usage = packet.get("usage") or usage
-        if reason:
-            self._finish_seen, self.finish_reason = True, reason
+        counted = usage_from_wire(usage)
+        if not is_usual(usage, counted) or (reason and not self._note_reason(reason)):
+            return None
+        self.usage = counted or self.usage
         self.begun = begun
         self.said_bytes += said
-        if usage is not None:
-            self.usage = usage_from_wire(usage) or self.usage
         return kept_back
+
+    def _note_reason(self, reason: str) -> bool:
+        """Note why the answer ended; False, with nothing noted, where something is left to mend."""
+        if reason not in KNOWN_REASONS or self._calls.has_bare:
+            return False
+        self._finish_seen, self.finish_reason = True, reason
+        return True
 
     def _read_event(self, event: ServerSentEvent, packet: dict[str, Any]) -> bytes:
         choices = packet.get("choices")
@@ -252,25 +276,39 @@ class ChatWatch(StreamWatch):
             or (not choices and is_error_object(packet))
         ):
             raise parse_error_object(packet)
-        if (counted := usage_object(packet)) is not None:
-            self.usage = usage_from_wire(counted) or self.usage
-        if not choices:
-            is_usage = bool(counted) and not self._include_usage
-            return b"" if is_usage else data_event(event, packet)
-        choice = choices[0]
+        counted = usage_object(packet)
+        mended = self._read_usage(counted)
+        if choices:
+            mended = self._read_choice(choices[0], packet.get("id")) or mended
+        elif counted and not self._include_usage:
+            return b""
+        return b"data: %b\n\n" % codec.dumps(packet) if mended else data_event(event, packet)
+
+    def _read_usage(self, usage: Any) -> bool:
+        """Note token counts; whether they had to be mended."""
+        counted = usage_from_wire(usage)
+        self.usage = counted or self.usage
+        return mend_usage(usage, counted)
+
+    def _read_choice(self, choice: dict[str, Any], seed: object) -> bool:
+        """Note what a choice says; whether it had to be mended."""
         delta = choice.get("delta") or {}
         if not isinstance(delta, dict) or type(delta.get("content")) in (int, float, bool, dict):
             msg = "a chunk's delta is not a message"
             raise ResponseFormatError(msg, code="wrong_type")
-        if (reason := choice.get("finish_reason")) is not None:
+        mended = mend_content(delta)
+        if (raw := choice.get("finish_reason")) is not None:
             self._finish_seen = True
-            self.finish_reason = str(reason)
+            mended = mend_reason(choice, is_whole=False) or mended
+            self.finish_reason = str(choice["finish_reason"])
         self.begun = self.begun or _has_content(delta)
         self.said_bytes += said_bytes(delta)
-        calls = delta.get("tool_calls")
-        if calls and self._calls.mend(calls, packet.get("id")):
-            return b"data: %b\n\n" % codec.dumps(packet)
-        return data_event(event, packet)
+        if calls := delta.get("tool_calls"):
+            mended = self._calls.mend(calls, seed) or mended
+        if raw and self._calls.has_bare and self.finish_reason != "length":
+            choice["delta"] = {**delta, "tool_calls": [*(calls or ()), *self._calls.complete()]}
+            return True
+        return mended
 
     def _is_end(self, event: ServerSentEvent) -> bool:
         return event.data == b"[DONE]"
