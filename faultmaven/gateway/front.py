@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from faultmaven.gateway.faults import Fault
     from faultmaven.gateway.watch import StreamWatch
     from faultmaven.infrastructure.llm.types import LLMChunk, LLMRequest, LLMResponse, Usage
@@ -38,6 +40,13 @@ class Ask:
     request_id: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def headers_for(self, stated: Mapping[str, str]) -> dict[str, str]:
+        """Give the headers that go on to a provider whose row states some itself: those stay."""
+        if not stated:
+            return self.headers
+        kept = {name.lower() for name in stated}
+        return {name: text for name, text in self.headers.items() if name not in kept}
 
 
 class Encoder(Protocol):

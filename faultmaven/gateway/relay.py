@@ -67,7 +67,7 @@ async def _make_forward(
         dict(ask.body), model, deadline=deadline, wire_format=front.wire_format
     )
     if ask.headers:
-        forward.headers = {**forward.headers, **ask.headers}
+        forward.headers = {**forward.headers, **ask.headers_for(provider.config.headers)}
     return forward
 
 

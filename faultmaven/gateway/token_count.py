@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.body import check_type, parse_object, read_body
 from faultmaven.gateway.faults import fault_of
-from faultmaven.gateway.fronts.anthropic_messages import ID_HEADER, error_body, read_messages
+from faultmaven.gateway.fronts.anthropic_messages import (
+    ID_HEADER,
+    MessagesFront,
+    error_body,
+    read_messages,
+)
 from faultmaven.gateway.pages import id_field
 from faultmaven.gateway.routes import Route
 from faultmaven.infrastructure.llm import codec
@@ -34,7 +39,6 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.types import LLMRequest
 
 _NOTHING_THERE: Final = (404, 405, 501)
-_PASSED_HEADER: Final = "anthropic-beta"
 
 
 class Count(NamedTuple):
@@ -71,8 +75,8 @@ class TokenCount:
         check_type(visit.request.headers)
         raw = await read_body(visit.request, bounds.max_body_bytes)
         ask = read_messages(parse_object(raw))
-        beta = visit.request.headers.get(_PASSED_HEADER)
-        ask.headers = {} if beta is None else {_PASSED_HEADER: beta}
+        headers = visit.request.headers
+        ask.headers = {n: headers[n] for n in MessagesFront.passed_headers if n in headers}
         try:
             body, counted = await self._count(visit, ask)
         except LLMError as error:
@@ -112,7 +116,7 @@ async def _relay(provider: HTTPProvider, ask: Ask, model: str | None) -> tuple[b
     forward = await provider.make_forward(
         dict(ask.body), model, deadline=None, wire_format=COUNT_FORMAT
     )
-    forward.headers = {**forward.headers, **ask.headers}
+    forward.headers = {**forward.headers, **ask.headers_for(provider.config.headers)}
     try:
         return await _fetch(forward)
     except LLMError as error:

@@ -90,16 +90,45 @@ async def test_usage_comes_exactly_when_asked_and_is_counted_always(client, upst
     assert b'kind="output",model="fake",provider="openai"} 25.0' in client.gateway.metrics()
 
 
-async def test_anthropic_is_relayed_with_its_beta_header(client, upstream):
+@pytest.mark.parametrize("version", ["2023-06-01", "2026-10-21"])
+async def test_anthropic_is_relayed_with_its_version_and_beta_header(client, upstream, version):
     body = {"model": "anthropic/fake", "max_tokens": 9, "messages": MESSAGES, "top_k": 3}
+    headers = {"anthropic_beta": "x-2025", "anthropic_version": version}
 
-    async with client.post("/v1/messages?beta=true", body, anthropic_beta="x-2025") as reply:
+    async with client.post("/v1/messages?beta=true", body, **headers) as reply:
         answer = await reply.json()
 
     assert answer["type"] == "message"
     assert upstream.last_request.headers["anthropic-beta"] == "x-2025"
+    assert upstream.last_request.headers["anthropic-version"] == version
     assert upstream.last_request.headers["x-api-key"] == UPSTREAM_KEY
     assert upstream.last_request.json == body | {"model": "fake"}
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+async def test_a_version_that_a_row_states_stays_the_rows(start, upstream, path):
+    row = {
+        "provider_class": "AnthropicProvider",
+        "api_key_var": "ANTHROPIC_API_KEY",
+        "base_url_var": "ANTHROPIC_API_BASE",
+        "headers": {"Anthropic-Version": "2023-01-01"},
+    }
+    body = {"model": "anthropic/fake", "max_tokens": 9, "messages": MESSAGES}
+
+    async with (
+        start(json.dumps({"providers": {"anthropic": row}})) as client,
+        client.post(path, body, anthropic_version="2026-10-21") as reply,
+    ):
+        assert reply.status == 200
+
+    assert upstream.last_request.headers["anthropic-version"] == "2023-01-01"
+
+
+async def test_a_translated_request_is_sent_in_our_version(client, upstream):
+    async with client.chat(model="anthropic/fake", temperature=0.5) as reply:
+        assert reply.status == 200
+
+    assert upstream.last_request.headers["anthropic-version"] == "2023-06-01"
 
 
 async def test_anthropic_stream_keeps_its_grammar(client):

@@ -18,14 +18,16 @@ async def test_a_provider_of_the_same_api_counts_the_body_as_it_was_written(clie
         "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]},
         "unheard_of": None,
     }
+    headers = {"anthropic_beta": "some-beta-1", "anthropic_version": "2026-10-21"}
 
-    async with client.post(COUNTED, body, anthropic_beta="some-beta-1") as reply:
+    async with client.post(COUNTED, body, **headers) as reply:
         counted = await reply.json()
 
     sent = upstream.last_request
     assert sent.path == COUNTED
     assert sent.json == body | {"model": "fake"}
     assert sent.headers["anthropic-beta"] == "some-beta-1"
+    assert sent.headers["anthropic-version"] == "2026-10-21"
     assert sent.api_key == UPSTREAM_KEY
     assert KEY not in str(sent.headers)
     assert counted["input_tokens"] > 0

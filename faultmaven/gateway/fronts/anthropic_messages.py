@@ -96,7 +96,7 @@ class MessagesFront(AsItIs):
 
     name = "anthropic_messages"
     wire_format: str | None = "anthropic_messages"
-    passed_headers: tuple[str, ...] = ("anthropic-beta",)
+    passed_headers: tuple[str, ...] = ("anthropic-beta", "anthropic-version")
     answer_fields: tuple[str, ...] = ("max_tokens",)
     error_body = staticmethod(error_body)
 

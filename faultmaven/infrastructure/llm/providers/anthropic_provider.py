@@ -41,11 +41,16 @@ class AnthropicProvider(QuestionProvider):
     wire_format: ClassVar[str | None] = "anthropic_messages"
     default_auth: ClassVar[Mapping[str, Any]] = {"style": "header", "header": "x-api-key"}
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        is_stated = any(name.lower() == "anthropic-version" for name in self.config.headers)
+        self._version = {} if is_stated else {"anthropic-version": ANTHROPIC_VERSION}
+
     def _get_endpoint(self) -> str:
         return self._url("chat", "/messages")
 
     def _get_headers(self) -> dict[str, str]:
-        return {"anthropic-version": ANTHROPIC_VERSION} | super()._get_headers()
+        return self._version | super()._get_headers()
 
     def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
         del request

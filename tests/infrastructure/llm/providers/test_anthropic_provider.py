@@ -35,6 +35,13 @@ async def test_headers_and_address_are_those_of_the_api(upstream):
     assert "authorization" not in sent.headers
 
 
+async def test_a_version_that_the_row_states_is_the_only_one():
+    async with make_anthropic("http://unused", headers={"Anthropic-Version": "x"}) as anthropic:
+        sent = {n: v for n, v in anthropic._get_headers().items() if n.lower().endswith("version")}
+
+    assert sent == {"Anthropic-Version": "x"}
+
+
 async def test_thinking_goes_back_with_its_signature(upstream):
     upstream.reply(reasoning="I look.", tool_calls=[("get_weather", {"city": "Oslo"})])
     async with make_anthropic(upstream.base_url) as anthropic:
