@@ -10,6 +10,8 @@ import click
 
 from faultmaven.cli.exit_codes import EXIT_OK
 from faultmaven.cli.output import say
+from faultmaven.infrastructure.llm.providers.provider_class import module_name
+from faultmaven.infrastructure.llm.providers.row import variable_stem
 
 _DIALECTS: Final = {
     "openai": "OpenAIProvider",
@@ -38,7 +40,7 @@ _CONFIG: Final = """\
 """
 
 _CODE: Final = '''\
-"""The provider {name}: its dialect in four methods; all else comes from `HTTPProvider`."""
+"""The provider {name}: its dialect in six methods; all else comes from `HTTPProvider`."""
 
 from __future__ import annotations
 
@@ -54,11 +56,19 @@ _NOT_WRITTEN = ("top_p", "stop", "seed", "tools", "tool_choice", "reasoning_effo
 class {class_name}(HTTPProvider):
     """{title}."""
 
+    def get_models(self) -> list[str]:
+        """Give the models that it has."""
+        return list(self.config["models"])
+
+    def get_default_model(self) -> str:
+        """Give the model that answers where none is named."""
+        return str(self.config["default_model"])
+
     def _get_endpoint(self) -> str:
-        return f"{{self.config.base_url}}/chat/completions"
+        return f"{{self.config['api_base']}}/chat/completions"
 
     def _get_headers(self) -> dict[str, str]:
-        return {{"Authorization": f"Bearer {{self.config.api_key}}", "Content-Type": "application/json"}}
+        return {{"Authorization": f"Bearer {{self.api_key}}", "Content-Type": "application/json"}}
 
     def _transform_request(self, request: ChatRequest) -> dict[str, Any]:
         turns = [{{"role": turn.role, "content": turn.content}} for turn in request.messages]
@@ -83,7 +93,7 @@ class {class_name}(HTTPProvider):
         text: str | None = data["choices"][0]["delta"].get("content") if data["choices"] else None
         return text
 
-    def _unsupported_parameters(self, request: ChatRequest) -> tuple[str, ...]:
+    def _unsupported_parameters(self, _request: ChatRequest) -> tuple[str, ...]:
         return _NOT_WRITTEN
 '''
 
@@ -131,28 +141,25 @@ class Test{row_class_name}(ProviderContract):
 @click.option("--base-url", default="https://api.example.com/v1", show_default=True)
 @click.option("--model", default="model-1", show_default=True, help="The model to ask for.")
 @click.option(
-    "--dialect", type=click.Choice(sorted(_DIALECTS)), default="openai", show_default=True,
-    help="The API that it speaks.",
+    "--dialect", type=click.Choice(sorted(_DIALECTS)),
+    help="The API that it speaks, if it is one of these: a row is enough then.",
 )  # fmt: skip
-@click.option("--code", is_flag=True, help="Write a class of its own too.")
 @click.option(
     "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(),
     help="Where faultmaven.yaml is, or shall be.  [default: here]",
 )  # fmt: skip
-def new_provider(
-    name: str, base_url: str, model: str, dialect: str, code: bool, folder: Path
-) -> int:
-    """Write the files of a new provider NAME: a row in providers.d, ready to be changed, and its test.
+def new_provider(name: str, base_url: str, model: str, dialect: str | None, folder: Path) -> int:
+    """Write the files of a new provider NAME: a class, its row and its test, ready to be changed.
 
-    With --code also NAME_provider.py, a class with a dialect of its own.  The test passes as it is.
-    Nothing that is there already is overwritten.
+    The class is in NAME_provider.py, the row in providers.d; with --dialect there is no class.  The test
+    passes as it is.  Nothing that is there already is overwritten.
     """
     if not _NAME.fullmatch(name):
         msg = (
             f"{name!r} is no name: 1 to 64 of a-z, 0-9, '_', '-' and '.', a letter or digit first."
         )
         raise click.UsageError(msg)
-    files = make_files(name, base_url, model, dialect, code=code)
+    files = make_files(name, base_url, model, dialect)
     taken = [path for path in files if (folder / path).exists()]
     if taken:
         msg = f"{folder / taken[0]} is there already; remove it, or choose another name."
@@ -163,12 +170,12 @@ def new_provider(
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, "utf-8")
         say(f"wrote {folder / path}")
-    say(f"Next: set {_stem(name).upper()}_API_KEY, then `faultmaven providers check {name}`.")
+    say(f"Next: set {variable_stem(name)}_API_KEY, then `faultmaven providers check {name}`.")
     return EXIT_OK
 
 
 def make_files(
-    name: str, base_url: str, model: str, dialect: str = "openai", *, code: bool = False
+    name: str, base_url: str, model: str, dialect: str | None = None
 ) -> dict[Path, str]:
     """Give the files of a provider: relative path to text.
 
@@ -176,34 +183,30 @@ def make_files(
         name: the row's name.
         base_url: the API's address.
         model: the model to ask for.
-        dialect: openai, anthropic or ollama; of no effect with `code`.
-        code: whether it gets a class of its own.
+        dialect: openai, anthropic or ollama; None gives it a class of its own.
     """
-    module = f"{'' if name[0].isalpha() else 'the_'}{_stem(name)}_provider"
+    module = module_name(name)
     words = {
         "name": name,
-        "stem": _stem(name).upper(),
+        "stem": variable_stem(name),
         "title": re.sub(r"[_.-]+", " ", name).title(),
         "base_url": base_url,
         "model": model,
         "module": module,
         "class_name": _class_name(name),
-        "provider_class": _DIALECTS[dialect],
+        "provider_class": _DIALECTS.get(dialect or ""),
         "row_class_name": _class_name(name).removesuffix("Provider"),
         "dialect": dialect,
     }
-    own = _ROW_OF_CODE if code else _ROW_CLASS if dialect != "openai" else ""
-    files = {Path("providers.d") / f"{name}.yaml": (_ROW + own).format(**words)}
-    if code:
+    own = _ROW_CLASS if dialect else _ROW_OF_CODE
+    row = _ROW + ("" if dialect == "openai" else own)
+    files = {Path("providers.d") / f"{name}.yaml": row.format(**words)}
+    if dialect:
+        files[Path(f"test_{module.removesuffix('_provider')}.py")] = _ROW_TEST.format(**words)
+    else:
         files[Path(f"{module}.py")] = _CODE.format(**words)
         files[Path(f"test_{module}.py")] = _TEST.format(**words)
-    else:
-        files[Path(f"test_{module.removesuffix('_provider')}.py")] = _ROW_TEST.format(**words)
     return files
-
-
-def _stem(name: str) -> str:
-    return name.replace("-", "_").replace(".", "_")
 
 
 def _class_name(name: str) -> str:

@@ -25,9 +25,9 @@ def validate(files: tuple[Path, ...], as_json: bool) -> int:
     """Check FILES, or all that is in force: .env, faultmaven.yaml, providers.d and every row.
 
     FILES are configuration files or single providers' files (.yaml), providers' classes (.py), or files
-    of variables.  Every fault is one line: file:line: place in it: what is wrong, and what to do.  Ends with 2 if there is
-    one.  What is sound and not acted on in this version is a warning, and so is a port that is not in
-    the file's port scheme, or that several of FILES have.
+    of variables.  Every fault is one line: file:line: place in it: what is wrong, and what to do.  Ends
+    with 2 if there is one.  What is sound and not acted on in this version is a warning, and so is a
+    port that is not in the file's port scheme, or that several of FILES have.
     """
     from faultmaven.cli.files import problems_of, warnings_of
 

@@ -6,11 +6,20 @@ import sys
 
 import pytest
 
+from faultmaven.infrastructure.llm.providers.provider_class import module_name
 from faultmaven.testing import FakeUpstream
 
 
 def test_a_row_is_a_provider_at_once(faultmaven, tmp_path):
-    written = faultmaven("providers", "new", "acme-eu", "--base-url", "https://acme.example/v1")
+    written = faultmaven(
+        "providers",
+        "new",
+        "acme-eu",
+        "--base-url",
+        "https://acme.example/v1",
+        "--dialect",
+        "openai",
+    )
     shown = faultmaven("providers", "show", "acme-eu", "--json")
     checked = faultmaven("validate")
 
@@ -37,18 +46,25 @@ def test_a_row_passes_its_test_unchanged(faultmaven, tmp_path, environment, dial
 
 @pytest.mark.parametrize("name", ["myprovider", "acme-2", "7.up"])
 def test_a_class_passes_its_test_unchanged(faultmaven, tmp_path, environment, name):
-    written = faultmaven("providers", "new", name, "--code")
+    written = faultmaven("provider", "new", name)
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
         cwd=tmp_path, env={**environment, "PYTHONWARNINGS": ""}, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     # As the installed command runs: the working directory is not on Python's path.
     valid = faultmaven("validate", env={"PYTHONSAFEPATH": "1"})
+    named = [
+        str(p)
+        for p in tmp_path.rglob("*")
+        if p.name in {f"{name}.yaml", f"{module_name(name)}.py"}
+    ]
+    valid_by_name = faultmaven("validate", *named, env={"PYTHONSAFEPATH": "1"})
     checked = faultmaven("providers", "check", name, "--fake", env={"PYTHONSAFEPATH": "1"})
 
     assert written.returncode == 0
     assert tested.returncode == 0, tested.stdout
     assert valid.returncode == 0, valid.stdout + valid.stderr
+    assert (len(named), valid_by_name.returncode) == (2, 0), valid_by_name.stdout
     lines = [line.split("\t") for line in checked.stdout.splitlines()]
     assert [line[0] for line in lines if line[1] == "FAIL"] == ["5", "12"]
 

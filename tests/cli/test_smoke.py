@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from faultmaven.cli.providers_new import make_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +88,41 @@ def test_a_providers_own_file_is_served_and_smokes(
     assert (done.returncode, done.stdout.count("OK")) == (0, 3), done.stdout + done.stderr
     assert upstream.last_request.path == "/api/chat"
     assert upstream.last_request.json["model"] == "llama3.2"
+
+
+def test_a_copied_template_and_one_file_are_a_provider(
+    faultmaven: FaultMaven,
+    serve: Callable[..., str],
+    upstream: FakeUpstream,
+    tmp_path: Path,
+    root: Path,
+) -> None:
+    template = root / "examples" / "provider_template"
+    code = (template / "template_provider.py").read_text()
+    (tmp_path / "house_provider.py").write_text(code)
+    (tmp_path / "config").mkdir()
+    described = (template / "provider.yaml.example").read_text()
+    (tmp_path / "config" / "house.yaml").write_text(
+        described.replace("https://api.example.com/v1", upstream.base_url)
+    )
+    (tmp_path / "config" / "instance.yaml").write_text("api_key: sk-of-the-instance\n")
+    before = sorted(tmp_path.rglob("*"))
+    url = serve({"CONFIG_PATH": "config/house.yaml", "PROVIDER_TYPE": "house"})
+
+    done = faultmaven("smoke", url)
+
+    assert (done.returncode, done.stdout.count("OK")) == (0, 3), done.stdout + done.stderr
+    assert upstream.last_request.headers["authorization"] == "Bearer sk-of-the-instance"
+    assert upstream.last_request.json["model"] == "model-1"
+    assert [p for p in sorted(tmp_path.rglob("*")) if "__pycache__" not in p.parts] == before
+
+
+def test_the_template_is_what_the_command_writes(root: Path) -> None:
+    template = root / "examples" / "provider_template" / "template_provider.py"
+
+    written = make_files("template", "https://api.example.com/v1", "model-1")
+
+    assert template.read_text() == written[Path("template_provider.py")]
 
 
 @pytest.mark.parametrize(
