@@ -28,7 +28,6 @@ from faultmaven.infrastructure.llm.errors import (
     LLMError,
     UnknownProviderError,
 )
-from faultmaven.infrastructure.llm.providers.embedded_provider import EmbeddedProvider
 from faultmaven.infrastructure.llm.providers.factory import make_own_provider
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 
@@ -48,7 +47,7 @@ Found = TypeVar("Found")
 logger = logging.getLogger("faultmaven.gateway.service")
 
 HEALTH_TIMEOUT_S = 2.0
-HEALTH_KEPT_S = 10.0
+HEALTH_KEPT_S = 1.0
 COMMANDS = {
     "help": "List the commands.",
     "reload": "Read the configuration anew.",
@@ -62,13 +61,15 @@ class Service:
 
     Args:
         gateway: what knows the providers.
+        now: tells monotonic seconds.
 
     Raises:
         ConfigurationError: what PROVIDER_TYPE or CONFIG_PATH ask for cannot be had.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, now: Callable[[], float] = time.monotonic) -> None:
         self._gateway = gateway
+        self._now = now
         settings = gateway.registry.settings
         self._is_asked_for = bool(settings.config_path or settings.source_of("PROVIDER_TYPE"))
         self._name = _choose_provider(gateway) if self._is_asked_for else None
@@ -176,20 +177,15 @@ class Service:
             logger.warning("the service keeps its provider: %s", error)
 
     async def _find_problem(self, provider: BaseLLMProvider) -> str:
-        """Ask the provider for its list of models, which costs nothing, at most every few seconds."""
+        """Ask the provider for its list of models, which costs nothing, at most once a second."""
         if not provider.is_available():
             return "not available"
-        now = time.monotonic()
+        now = self._now()
         if now - self._checked_at > HEALTH_KEPT_S and _is_asked_freely(provider):
             self._checked_at = now
-            try:
-                async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                    check = await provider.check_key()
-                self._problem = "" if check.ok else check.reason
-            except TimeoutError:
-                self._problem = "it does not answer"
-            if self._problem:
-                logger.warning("%s: %s", provider.provider_name, self._problem)
+            earlier, self._problem = self._problem, await _ask_after(provider)
+            if self._problem != earlier:
+                logger.warning("/health: %s", self._problem or "all is well again")
         return self._problem
 
 
@@ -253,15 +249,16 @@ class _Encoder:
     def end(self) -> bytes:
         """Write the end of a complete answer."""
         usage = self._last.usage if self._last else None
+        tokens_in = (usage.input_tokens if usage else None) or 0
+        tokens_out = (usage.output_tokens if usage else None) or 0
         end = {
             "done": True,
             "model": self._model,
             "provider": self._provider,
             "finish_reason": self._last.finish_reason if self._last else None,
-            "usage": {
-                "input_tokens": (usage.input_tokens if usage else None) or 0,
-                "output_tokens": (usage.output_tokens if usage else None) or 0,
-            },
+            "usage": dict(
+                zip(_USAGE, (tokens_in, tokens_out, tokens_in + tokens_out), strict=True)
+            ),
         }
         return _data(end) + b"data: [DONE]\n\n"
 
@@ -301,8 +298,21 @@ def _read_files(settings: Settings) -> dict[str, Any]:
     return {name: value for file in files for name, value in file.values.items()}
 
 
+async def _ask_after(provider: BaseLLMProvider) -> str:
+    """Give why the provider would not answer, "" where it would."""
+    try:
+        async with asyncio.timeout(HEALTH_TIMEOUT_S):
+            check = await provider.check_key()
+    except TimeoutError:
+        return f"{provider.provider_name} does not answer within {HEALTH_TIMEOUT_S:g} s"
+    return "" if check.ok else check.reason
+
+
 def _is_asked_freely(provider: BaseLLMProvider) -> bool:
     """Tell whether a provider lists its models, so that asking it starts and costs nothing."""
+    # With what starts servers of one's own, which few gateways have, it is loaded when it is asked about.
+    from faultmaven.infrastructure.llm.providers.embedded_provider import EmbeddedProvider
+
     if isinstance(provider, EmbeddedProvider) or not isinstance(provider, HTTPProvider):
         return False
     return provider.config.row.get("models_endpoint", {}) is not None

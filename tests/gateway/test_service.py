@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from types import SimpleNamespace
 
+from faultmaven.gateway.service import Service
 from tests.gateway.conftest import KEY, MESSAGES, events_of
 
 
@@ -27,6 +29,7 @@ async def test_chat_streams(client):
 
     assert "".join(event.get("content", "") for event in relayed).startswith("Grüße")
     assert relayed[-1]["done"] is True
+    assert relayed[-1]["usage"].keys() == {"input_tokens", "output_tokens", "total_tokens"}
     assert relayed[-1]["usage"]["output_tokens"] == 25
 
 
@@ -48,6 +51,24 @@ async def test_health_names_provider_and_model_and_notices_an_upstream_that_is_g
         ):
             assert reply.status == (200 if status == "ok" else 503)
             assert await reply.json() == {"status": status, "provider": "groq", "model": "m1"}
+
+
+async def test_health_is_never_older_than_a_second_and_told_once(start, upstream, caplog):
+    now = 100.0
+    seen = []
+    async with start(PROVIDER_TYPE="groq", GROQ_MODEL="m1", LLM_MAX_RETRIES="0") as client:
+        service = Service(client.gateway, now=lambda: now)
+        visit = SimpleNamespace(request_id="req_1")
+        for behaviour in ("ok", "status:500", "status:500", "ok"):
+            upstream.mode(behaviour)
+            seen.append((await service.health(visit)).status)  # a moment later: not asked again
+            now += 1.1
+            seen.append((await service.health(visit)).status)
+
+    told = [r.getMessage() for r in caplog.records if r.name == "faultmaven.gateway.service"]
+    assert seen == [200, 200, 200, 503, 503, 503, 503, 200]
+    assert len(told) == 2
+    assert told[1] == "/health: all is well again"
 
 
 async def test_commands(client, upstream):

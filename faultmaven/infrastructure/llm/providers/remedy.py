@@ -90,7 +90,7 @@ def _connection(config: ProviderConfig, error: LLMError) -> str:
     where = f" (set by {variable})" if variable else ""
     if config.row.get("local"):
         return f"Is the server running at {config.base_url}{where}? `faultmaven discover` looks."
-    return f"Check the address {config.base_url}{where} and the network."
+    return f"Check {config.base_url}{where} and the network."
 
 
 def _timeout(config: ProviderConfig, error: LLMError) -> str:
