@@ -71,6 +71,8 @@ async def first_good(
             record.passage = turn.passage
             record.model = found.model
             record.attempts += len(found.route.attempts) or 1
+            if found.route.oddity:
+                gateway.meter.note_oddity(target.provider, found.route.oddity)
             return provider, found
     try:
         raise _together(errors)

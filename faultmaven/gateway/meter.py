@@ -104,6 +104,7 @@ class Meter:
         in_flight: requests that are being answered.
         breakers: who is left alone.
         tally: who was let in and who was not.
+        oddities: answers that were taken although their form was not the usual one, by provider and kind.
         reloads: how often the configuration was taken anew, and how often it could not be.
         ledger_dropped: rows that are not in the ledger because too many waited.
         ledger_waiting: rows that wait to be written.
@@ -113,6 +114,7 @@ class Meter:
     def __init__(self) -> None:
         self.in_flight = 0
         self.tally = Tally()
+        self.oddities: dict[tuple[str, str], int] = {}
         self.reloads = {"taken": 0, "refused": 0}
         self.ledger_dropped = 0
         self.ledger_waiting = 0
@@ -129,6 +131,10 @@ class Meter:
             series = self._new_series(key)
         series.add(record)
 
+    def note_oddity(self, provider: str, kind: str) -> None:
+        """Count an answer that was taken although its form was not the usual one; see `Route`."""
+        self.oddities[provider, kind] = self.oddities.get((provider, kind), 0) + 1
+
     def series(self) -> Iterable[tuple[tuple[str, str, str, str], Series]]:
         """Give the numbers by front, provider, model and outcome."""
         return self._series.items()
@@ -143,6 +149,7 @@ class Meter:
         counts = {
             "in_flight": self.in_flight,
             "tally": self.tally.to_wire(),
+            "oddities": [[*key, times] for key, times in self.oddities.items()],
             "reloads": self.reloads,
             "ledger": ledger,
         }
@@ -154,6 +161,8 @@ class Meter:
         self.in_flight += other["in_flight"]
         self.breakers.merge(other["breakers"])
         self.tally.merge(other["tally"])
+        for provider, kind, times in other["oddities"]:
+            self.oddities[provider, kind] = self.oddities.get((provider, kind), 0) + times
         for outcome, times in other["reloads"].items():
             self.reloads[outcome] += times
         dropped, waiting, failing = other["ledger"]
@@ -208,6 +217,14 @@ class Meter:
                 tokens.add_metric([provider, model, kind], numbers[place])
             cost.add_metric([provider, model], numbers[9])
         yield from (requests, attempts, duration, first, tokens, cost)
+        odd = CounterMetricFamily(
+            "faultmaven_upstream_oddities",
+            "Answers taken although their form was not the usual one.",
+            labels=["provider", "kind"],
+        )
+        for names_of_oddity, times in sorted(self.oddities.items()):
+            odd.add_metric(names_of_oddity, times)
+        yield odd
         reloads = CounterMetricFamily(
             "faultmaven_config_reloads", "Readings of a changed configuration.", labels=["outcome"]
         )

@@ -9,7 +9,14 @@ from faultmaven.gateway.opened import Whole
 from faultmaven.gateway.translate import whole_of
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import LLMError, ResponseFormatError
+from faultmaven.infrastructure.llm.http.peeked_reply import PeekedReply
 from faultmaven.infrastructure.llm.providers.http_service import parse_json
+from faultmaven.infrastructure.llm.wire.body_kind import (
+    EVENT_STREAM,
+    JSON,
+    holds_events,
+    holds_json,
+)
 from faultmaven.infrastructure.llm.wire.errors import parse_error
 from faultmaven.infrastructure.llm.wire.estimate import chunk_bytes, said_bytes
 
@@ -20,8 +27,6 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.providers.call import Forward
     from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
     from faultmaven.infrastructure.llm.types import Usage
-
-_EVENT_STREAM = "text/event-stream"
 
 
 async def relay_whole(
@@ -149,7 +154,7 @@ def _read_whole(
     body = reply.body
     if reply.status != 200:
         _refuse(reply.status, reply, body)
-    if reply.headers.get("Content-Type", "").startswith(_EVENT_STREAM):
+    if body[:1] != b"{" and holds_events(body):
         return _assembled(front, provider, ask, forward, body)
     try:
         data = codec.loads(body)
@@ -159,6 +164,8 @@ def _read_whole(
     usage = front.check_answer(data)
     if front.mend_answer(data):
         body = codec.dumps(data)
+    if not reply.headers.get("Content-Type", "").startswith(JSON):
+        forward.route.oddity = "content_type"
     whole = Whole(body, usage, forward.route, forward.model)
     if usage is None or not usage.output_tokens:
         whole.said_bytes = said_bytes(data)
@@ -169,24 +176,30 @@ def _assembled(
     front: FrontEnd, provider: HTTPProvider, ask: Ask, forward: Forward, body: bytes
 ) -> Whole:
     """Turn a stream that was not asked for into the answer that it amounts to."""
-    return whole_of(front, ask, provider.read_stream(body), forward.route, forward.model)
+    whole = whole_of(front, ask, provider.read_stream(body), forward.route, forward.model)
+    forward.route.oddity = "streamed"
+    return whole
 
 
 async def _open(
     front: FrontEnd, provider: HTTPProvider, ask: Ask, forward: Forward
 ) -> RelayedStream:
-    reply = await forward.open()
+    reply, oddity = await forward.open(), ""
     try:
         if reply.status != 200:
             _refuse(reply.status, reply, await reply.read_all())
-        if reply.headers.get("Content-Type", "").startswith("application/json"):
-            return _as_stream(front, provider, ask, await reply.read_all(), forward)
+        if not reply.headers.get("Content-Type", "").startswith(EVENT_STREAM):
+            start = await reply.read()
+            reply, oddity = PeekedReply(reply, start), "content_type"
+            if holds_json(start):
+                return _as_stream(front, provider, ask, await reply.read_all(), forward)
         optional = bool(provider.config.row.get("finish_reason_optional"))
         watch = front.make_watch(ask, finish_optional=optional)
         first = await _first_piece(reply, watch, forward.timeout_s)
     except BaseException:
         await reply.close()
         raise
+    forward.route.oddity = oddity
     return RelayedStream(reply, watch, first, forward)
 
 
@@ -216,6 +229,7 @@ def _as_stream(
 ) -> RelayedStream:
     """Turn a whole answer where a stream was asked for into a stream of one piece."""
     chunk = provider.read_whole(body)
+    forward.route.oddity = "not_streamed"
     encoder = front.make_encoder(ask, chunk.model or forward.model)
     watch = front.make_watch(ask, finish_optional=True)
     watch.done, watch.usage, watch.said_bytes = True, chunk.usage, chunk_bytes(chunk)

@@ -33,7 +33,7 @@ providers:
 # What stands for the words in capitals of a fault's usage.
 ARGUMENTS = {
     "N": "3", "MS": "5", "KB": "64", "MB": "1", "BYTES": "2000", "CODE": "503", "KIND": "null",
-    "FAULT": "status:503", "HEADER=VALUE": "retry-after=0",
+    "FAULT": "status:503", "HEADER=VALUE": "retry-after=0", "TYPE": "application/pdf",
 }  # fmt: skip
 SPECIAL = {
     "deep-json:N": "deep-json:100000",

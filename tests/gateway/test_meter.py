@@ -16,6 +16,7 @@ def test_numbers_of_workers_add_up():
     board = Board(2)
     for meter in (first, second):
         meter.finish(record(usage=Usage(3, 4), cost_usd=0.5, first_s=0.2))
+        meter.note_oddity("p", "content_type")
     first.in_flight, second.in_flight = 1, 2
     board.write(1, second.to_bytes())
 
@@ -28,6 +29,7 @@ def test_numbers_of_workers_add_up():
     assert 'faultmaven_tokens_total{kind="output",model="m",provider="p"} 8.0' in text
     assert 'faultmaven_cost_usd_total{model="m",provider="p"} 1.0' in text
     assert "faultmaven_in_flight 3.0" in text
+    assert 'faultmaven_upstream_oddities_total{kind="content_type",provider="p"} 2.0' in text
     assert 'le="0.025"' in text
 
 

@@ -122,6 +122,35 @@ async def test_an_odd_answer_says_what_a_usual_one_says(client, lane, stream):
 
 @every_lane
 @both_ways
+@pytest.mark.parametrize(("spec", "kinds"), [
+    ("ok", (None, None)),
+    ("wrong-content-type", ("content_type", "content_type")),
+    ("wrong-content-type:text/html", ("content_type", "content_type")),
+    ("no-content-type", ("content_type", "content_type")),
+    ("wrong-content-type:text/event-stream", ("content_type", None)),
+    ("wrong-content-type:application/json", (None, "content_type")),
+    ("json-for-stream", (None, "not_streamed")),
+    ("stream-for-json", ("streamed", None)),
+    ("status:400", (None, None)),
+])  # fmt: skip
+async def test_an_answer_in_another_form_is_taken_and_counted(client, lane, stream, spec, kinds):
+    if spec == "status:400":
+        async with client.post(lane.path, lane.body(spec, stream=stream)) as reply:
+            assert reply.status == 400
+    else:
+        assert len(await text_of(client, lane, spec, stream=stream)) > 80
+
+    async with client.get("/metrics") as reply:
+        lines = (await reply.text()).splitlines()
+    counted = [line for line in lines if line.startswith("faultmaven_upstream_oddities_total")]
+    kind = kinds[stream]
+    assert counted == ([] if kind is None else [
+        f'faultmaven_upstream_oddities_total{{kind="{kind}",provider="{lane.provider}"}} 1.0'
+    ])  # fmt: skip
+
+
+@every_lane
+@both_ways
 @pytest.mark.parametrize("spec", BAD)
 async def test_a_bad_answer_is_an_error(client, lane, stream, spec):
     await check_bad(client, lane, spec, *BAD[spec], stream=stream)

@@ -43,7 +43,7 @@ ROWS = {
 # What stands for the words in capitals of a fault's usage.
 ARGUMENTS = {
     "N": "3", "MS": "5", "KB": "64", "MB": "1", "BYTES": "2000", "CODE": "503", "KIND": "null",
-    "FAULT": "status:503", "HEADER=VALUE": "retry-after=0",
+    "FAULT": "status:503", "HEADER=VALUE": "retry-after=0", "TYPE": "application/pdf",
 }  # fmt: skip
 SPECIAL = {"redirect:CODE": "redirect:307", "deep-json:N": "deep-json:2000"}
 # These say the key or send it back, or break what carries it.

@@ -281,12 +281,16 @@ class Route:
     """The receipt of how a reply came about.
 
     `rule` names what chose the provider ("CHAT_PROVIDER", "explicit", "fallback", …); `unsupported`
-    lists what was done to parameters that the provider cannot take, one sentence each.
+    lists what was done to parameters that the provider cannot take, one sentence each.  `oddity` says in
+    what form the answer came, where that was not the usual one: "content_type" for a type that is not the
+    body's, "not_streamed" and "streamed" for an answer in one piece where a stream was asked for, and the
+    other way round; it was taken nevertheless.
     """
 
     rule: str = "explicit"
     attempts: list[Attempt] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
+    oddity: str = ""
 
 
 @dataclass(slots=True)

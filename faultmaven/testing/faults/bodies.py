@@ -35,10 +35,10 @@ async def invalid_json(x: Exchange) -> None:
     await x.reply(b'{"choices": [{"index": 0 message: "hello"}]}')
 
 
-@fault("wrong-content-type")
+@fault("wrong-content-type:TYPE")
 async def wrong_content_type(x: Exchange) -> None:
-    """Send the good answer as text/plain."""
-    await _with_content_type(x, "text/plain; charset=us-ascii")
+    """Send the good answer as TYPE (text/plain)."""
+    await _with_content_type(x, x.args[0] if x.args else "text/plain; charset=us-ascii")
 
 
 @fault("no-content-type")

@@ -22,6 +22,7 @@ from faultmaven.infrastructure.llm.errors import (
     ResponseFormatError,
     StreamInterruptedError,
 )
+from faultmaven.infrastructure.llm.http.peeked_reply import PeekedReply
 from faultmaven.infrastructure.llm.providers.base import (
     KEY_CHECK_TIMEOUT_S,
     chunk_of,
@@ -52,6 +53,7 @@ from faultmaven.infrastructure.llm.types import (
     make_request,
 )
 from faultmaven.infrastructure.llm.wire.assemble import assemble
+from faultmaven.infrastructure.llm.wire.body_kind import EVENT_STREAM, JSON, holds_events
 from faultmaven.infrastructure.llm.wire.context_window import ContextWindows
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
 from faultmaven.infrastructure.llm.wire.estimate import estimate_usage
@@ -84,6 +86,14 @@ _MODELS_KEPT = 512
 # What reading an answer of an unexpected shape raises in a transform.
 _SHAPE_ERRORS = (KeyError, IndexError, TypeError, AttributeError, ValueError)
 
+
+# What streams call themselves; Amazon's and Ollama's are no server-sent events.
+_STREAMS = (
+    EVENT_STREAM,
+    "application/vnd.amazon.eventstream",
+    "application/stream+json",
+    "application/x-ndjson",
+)
 
 # What the log shows of a stream.
 _LOGGED = (
@@ -351,9 +361,14 @@ class HTTPChat(HTTPService):
     async def _attempt(self, call: Call) -> LLMResponse:
         """Make one try of a plain call."""
         reply = await self._send("POST", call.url, call.body, self.config.timeout, call.deadline)
-        if reply.headers.get("content-type", "").startswith("text/event-stream"):
-            return self._finished(self._assembled(reply.body), call)
-        return self._finished(self._read_answer(reply.body), call)
+        if holds_events(reply.body):
+            response = self._finished(self._assembled(reply.body), call)
+            call.route.oddity = "streamed"
+            return response
+        response = self._finished(self._read_answer(reply.body), call)
+        if not reply.headers.get("content-type", "").startswith(JSON):
+            call.route.oddity = "content_type"
+        return response
 
     async def _open_stream(self, call: Call) -> OpenedStream:
         """Make one try of a streamed call: up to the first piece of the answer."""
@@ -385,14 +400,20 @@ class HTTPChat(HTTPService):
             self._log_received(reply.status, body)
             raise self._read_error(reply.status, reply.headers, body)
         kind = reply.headers.get("content-type", "")
-        is_json = kind.startswith("application/json") and not self.streams_json
+        is_json = kind.startswith(JSON) and not self.streams_json
         if is_json or kind.startswith("text/html"):
-            # The host does not stream, reports an error under a status of success, or is no API.
-            response = self._finished(self._read_answer(await reply.read_all()), call)
-            await reply.close()
-            return OpenedStream.of_whole(chunk_of(response))
+            start = await reply.read()
+            reply = PeekedReply(reply, start)
+            if not holds_events(start):
+                # The host does not stream, reports an error under a status of success, or is no API.
+                response = self._finished(self._read_answer(await reply.read_all()), call)
+                await reply.close()
+                call.route.oddity = "not_streamed"
+                return OpenedStream.of_whole(chunk_of(response))
         opened = OpenedStream(reply, reader, self.config.timeout)
         await opened.start()
+        if not self.streams_json and not kind.startswith(_STREAMS):
+            call.route.oddity = "content_type"
         return opened
 
     def _read_answer(self, body: bytes) -> LLMResponse:
