@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from importlib import import_module, invalidate_caches
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Final
 
 from faultmaven.config.suggest import did_you_mean
@@ -45,6 +46,12 @@ BUILTIN_CLASSES: Final = {
     "WatsonxProvider": "watsonx_provider",
 }
 
+_PLAIN_HOOKS: Final = (
+    "get_models", "get_default_model", "get_supported_models", "is_available",
+    "_get_endpoint", "_get_headers", "_transform_request", "_transform_response",
+    "_transform_stream_request", "_parse_stream_chunk", "calculate_cost",
+)  # fmt: skip
+
 
 def load_provider_class(
     name: str, given: object, folder: Path | None = None
@@ -57,14 +64,21 @@ def load_provider_class(
         folder: where faultmaven.yaml is: a module beside it need not be installed.
 
     Raises:
-        ConfigurationError: the name is not known, the module or the class is missing, or it is not
-            a `BaseLLMProvider`.
+        ConfigurationError: the name is not known, the module or the class is missing, it is not a
+            `BaseLLMProvider`, or a hook that is called is awaited.
     """
     found = given if isinstance(given, type) else _load(name, str(given), folder)
     if not (isinstance(found, type) and issubclass(found, BaseLLMProvider)):
         raise _error(
             name, f"{given!r} is not a subclass of BaseLLMProvider",
             "Derive it from faultmaven.infrastructure.llm.providers.BaseLLMProvider.",
+        )  # fmt: skip
+    if awaited := [
+        hook for hook in _PLAIN_HOOKS if iscoroutinefunction(getattr(found, hook, None))
+    ]:
+        raise _error(
+            name, f"{', '.join(awaited)} of {found.__name__} must be `def`, not `async def`",
+            "What has to be fetched first, as a token, is fetched in `async def _authorize`.",
         )  # fmt: skip
     return found
 
@@ -106,7 +120,7 @@ def load_own_class(name: str, module: str, folder: Path) -> type[BaseLLMProvider
             name, f"{module}.py must define one subclass of HTTPProvider or BaseLLMProvider",
             f"It defines {listed}.",
         )  # fmt: skip
-    return own[0]
+    return load_provider_class(name, own[0])
 
 
 def construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvider:

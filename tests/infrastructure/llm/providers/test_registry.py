@@ -588,8 +588,12 @@ def test_a_class_that_lies_there_as_a_file_needs_no_row(
         ("raise RuntimeError('no luck')\n", "cannot be imported: RuntimeError: no luck"),
         ("import nowhere_at_all\n", "needs nowhere_at_all, which is not installed"),
         (OWN_CLASS, "It defines Shared, HouseOwnProvider"),
+        (
+            OWN_CLASS.replace("Shared", "BrokenFileProvider").replace("def", "async def"),
+            "_transform_request, _transform_response of BrokenFileProvider must be `def`",
+        ),
     ],
-    ids=["no class", "no Python", "raises", "lacks a package", "two classes"],
+    ids=["no class", "no Python", "raises", "lacks a package", "two classes", "awaited"],
 )
 def test_a_file_that_holds_no_class_is_told_of(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, said: str
