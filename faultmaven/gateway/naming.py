@@ -28,9 +28,9 @@ def make_name_table(
     aliases: dict[str, str] = {}
     open_ended = set()
     catalog = get_catalog()
-    status = registry.get_provider_status()
     # A server of one's own that nobody has set up can be asked by its name, and is not offered.
     available = registry.get_available_providers()
+    status = registry.get_provider_status(available)
     models = {name: _models_of(registry, name, status[name]["model"]) for name in available}
     for name in registry.get_all_provider_names():
         row = _row(registry, name)

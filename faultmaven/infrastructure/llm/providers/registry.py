@@ -129,8 +129,11 @@ class ProviderRegistry:
         """
         return self._roster.chain(role)
 
-    def get_provider_status(self) -> dict[str, dict[str, Any]]:
+    def get_provider_status(self, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
         """Tell for every row whether it is configured, what it lacks, and where it comes from.
+
+        Args:
+            names: the rows to tell of; None is every row.
 
         Each has `configured`, `missing` (variables), `source`, `base_url`, `model`, `status`,
         `status_reason`, `display_name`, `local` and `problem` ("" or what is wrong with the row).  No
@@ -139,7 +142,7 @@ class ProviderRegistry:
         `configured` means that nothing is missing.  A local server's row needs nothing, so that it is
         configured where nobody set such a server up; `get_available_providers` leaves it out there.
         """
-        return self._roster.status()
+        return self._roster.status(names)
 
     def get_key_states(self, name: str) -> list[KeyState]:
         """Tell how each key of a provider stands, where it is used and has several; no key is shown.

@@ -18,7 +18,7 @@ from faultmaven.infrastructure.llm.providers.sources import BUILT_IN, ProviderSc
 from faultmaven.infrastructure.llm.secret import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from faultmaven.config.settings import Settings
 
@@ -114,9 +114,10 @@ class Roster:
             if self._is_configured(name) and (name in named or self._is_set_up(name))
         ]
 
-    def status(self) -> dict[str, dict[str, Any]]:
-        """Tell of every row what it lacks; see `ProviderRegistry.get_provider_status`."""
-        return {name: self._status_of(name) for name in self.sources.names()}
+    def status(self, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+        """Tell of rows what they lack; see `ProviderRegistry.get_provider_status`."""
+        told = self.sources.names() if names is None else names
+        return {name: self._status_of(name) for name in told}
 
     def aliases(self) -> dict[str, list[str]]:
         """Give the rows that each alias means."""

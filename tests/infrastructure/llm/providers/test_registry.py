@@ -393,6 +393,16 @@ def test_the_status_tells_all_but_keys() -> None:
     assert "canary-key" not in repr(status)
 
 
+def test_the_status_of_some_is_theirs_of_all() -> None:
+    registry = ProviderRegistry(load_settings(GROQ_API_KEY="k"))
+    every = registry.get_provider_status()
+
+    assert registry.get_provider_status(["groq", "openai"]) == {
+        name: every[name] for name in ("groq", "openai")
+    }
+    assert registry.get_provider_status([]) == {}
+
+
 def test_one_instance_for_all_threads() -> None:
     PROVIDER_SCHEMA["acme"] = fake()
     registry = get_registry()
