@@ -38,7 +38,7 @@ def load_own_files(settings: Settings) -> list[OwnFile]:
     if not settings.config_path:
         return []
     named = Path(settings.config_path)
-    instance = named.with_name(INSTANCE_NAME)
+    instance = named.parent / INSTANCE_NAME
     found = []
     for path in [named, instance] if instance.is_file() and instance != named else [named]:
         data, lines = parse_yaml(read_text(path, str(path)), str(path), settings.lookup)

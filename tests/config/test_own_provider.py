@@ -52,3 +52,11 @@ def test_what_is_wrong_is_told_with_its_line(folder: Path, text: str, said: str)
 
     with pytest.raises(ConfigFileError, match=said):
         load_own_files(load_settings(CONFIG_PATH="config/x.yaml"))
+
+
+def test_a_folder_is_no_file(folder: Path) -> None:
+    settings = load_settings(CONFIG_PATH=".")
+
+    assert settings.watched_paths()
+    with pytest.raises(ConfigFileError, match="directory"):
+        load_own_files(settings)
