@@ -13,11 +13,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from faultmaven.gateway.answer import Answer
-from faultmaven.gateway.faults import Fault, invalid
+from faultmaven.gateway.faults import Fault, fault_of, invalid
 from faultmaven.infrastructure.llm import errors as llm
 from faultmaven.infrastructure.llm.retry import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from faultmaven.gateway.record import Record
     from faultmaven.gateway.tally import Tally
     from faultmaven.infrastructure.llm.retry import Clock
 
@@ -133,6 +136,37 @@ class Replays:
         self._tally.replayed += 1
         return entry.kept
 
+    async def answer_once(
+        self, scope: Scope, digest: bytes, record: Record, answer: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        """Answer a request that may have been answered before, or may come again.
+
+        Args:
+            scope: who asks, and the key.
+            digest: see `digest_of`.
+            record: of the request; is told where the answer is given again.
+            answer: gives it the first time.
+
+        Raises:
+            Fault: see `begin`; or the request failed before.
+            LLMError: it fails.
+        """
+        kept = self.begin(scope, digest)
+        if kept is not None:
+            record.rule = "replayed"
+            return kept.replay(record.request_id)
+        try:
+            answered = await answer()
+            if not record.streamed and _is_worth_keeping(answered.status):
+                kept = Kept.of_answer(answered, record.request_id)
+        except llm.LLMError as error:
+            if may_have_run(error) and not record.streamed:
+                kept = Kept(fault=fault_of(error))
+            raise
+        finally:
+            self.end(scope, kept)
+        return answered
+
     def end(self, scope: Scope, kept: Kept | None) -> None:
         """End a request; its answer is kept, None is forgotten."""
         digest = self._running.pop(scope)
@@ -186,6 +220,11 @@ def may_have_run(error: llm.LLMError | None) -> bool:
     if isinstance(error, _DECLINED) or error.status in _BUSY:
         return False
     return error.code not in _NOT_REACHED
+
+
+def _is_worth_keeping(status: int) -> bool:
+    """Tell an answer, or a failure that may have done something, from a refusal."""
+    return status < 400 or (status >= 500 and status not in _BUSY)
 
 
 def id_line(request_id: str) -> str:

@@ -17,7 +17,7 @@ from faultmaven.gateway.body import check_type, parse_object, read_body, timeout
 from faultmaven.gateway.demand import limit_answer
 from faultmaven.gateway.early_head import EarlyHead
 from faultmaven.gateway.faults import Fault, fault_of
-from faultmaven.gateway.idempotency import HEADER, Kept, digest_of, may_have_run
+from faultmaven.gateway.idempotency import HEADER, digest_of
 from faultmaven.gateway.record import Record
 from faultmaven.gateway.relay import open_relay, relay_whole
 from faultmaven.gateway.translate import open_translation, translate_whole
@@ -74,7 +74,11 @@ class ModelCall:
             key = request.headers.get(HEADER)
             if key is None:
                 return await self._answer(visit, raw, record, ticket)
-            return await self._answer_once(key, visit, raw, record, ticket)
+            answer = partial(self._answer, visit, raw, record, ticket)
+            digest = digest_of(request.raw_path, raw)
+            return await gateway.replays.answer_once(
+                (visit.caller.name, key), digest, record, answer
+            )
         except LLMError as error:
             raise self._told(error, record, ticket) from error
         except BaseException as exc:
@@ -84,27 +88,6 @@ class ModelCall:
             ticket.leave(record)
             settle(record)
             gateway.finish(record)
-
-    async def _answer_once(
-        self, key: str, visit: Visit, raw: bytes, record: Record, ticket: Ticket
-    ) -> Answer:
-        """Answer a request that may have been answered before, or may come again."""
-        replays, scope = self._gateway.replays, (visit.caller.name, key)
-        kept = replays.begin(scope, digest_of(visit.request.raw_path, raw))
-        if kept is not None:
-            record.rule = "replayed"
-            return kept.replay(visit.request_id)
-        try:
-            answer = await self._answer(visit, raw, record, ticket)
-            if not record.streamed:
-                kept = Kept.of_answer(answer, visit.request_id)
-        except LLMError as error:
-            if may_have_run(error) and not record.streamed:
-                kept = Kept(fault=fault_of(error))
-            raise
-        finally:
-            replays.end(scope, kept)
-        return answer
 
     async def _answer(self, visit: Visit, raw: bytes, record: Record, ticket: Ticket) -> Answer:
         """Let a request in and answer it."""

@@ -1,8 +1,14 @@
-"""`/p/{provider}/…`: any other endpoint of a provider, with its key in place of the client's."""
+"""`/p/{provider}/…`: any other endpoint of a provider, with its key in place of the client's.
+
+An answer goes back as it came, errors too.  Circuits are for models, and which one is meant is not looked
+at (docs/decisions/passing-on.md).
+"""
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -10,11 +16,14 @@ from faultmaven.gateway.answer import Answer, StreamedAnswer
 from faultmaven.gateway.body import read_body
 from faultmaven.gateway.demand import BYTES_PER_TOKEN
 from faultmaven.gateway.faults import Fault, fault_of
+from faultmaven.gateway.idempotency import HEADER, digest_of, may_have_run
 from faultmaven.gateway.record import Record
 from faultmaven.gateway.routes import Route
 from faultmaven.infrastructure.llm.errors import LLMError
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
+from faultmaven.infrastructure.llm.retry import RetryBudget, RetryPolicy, call_with_retries
 from faultmaven.infrastructure.llm.secret import redact
+from faultmaven.infrastructure.llm.wire.errors import parse_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,14 +33,22 @@ if TYPE_CHECKING:
     from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.routes import Visit
     from faultmaven.infrastructure.llm.http import StreamReply
+    from faultmaven.infrastructure.llm.providers.call import Forward
 
 # Of the client's headers these mean something to a provider, and none of them is a credential.
-_INWARD: Final = ("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta")
+_INWARD: Final = (
+    "accept", "anthropic-beta", "anthropic-version", "content-type", "idempotency-key", "openai-beta",
+)  # fmt: skip
 _OUTWARD: Final = (
-    "retry-after", "request-id", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
+    "retry-after", "retry-after-ms", "x-should-retry", "request-id",
+    "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
     "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens",
 )  # fmt: skip
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# Sent twice they do what they do once (RFC 9110, 9.2.2).
+_REPEATABLE: Final = frozenset({"GET", "PUT", "DELETE"})
+# What says that it is the key: refused, exhausted, limited.  403 mostly means the path.
+_OF_A_KEY: Final = frozenset({401, 402, 429})
 
 
 class Passing:
@@ -39,6 +56,7 @@ class Passing:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._budgets: defaultdict[str, RetryBudget] = defaultdict(RetryBudget)
 
     def routes(self) -> Iterable[tuple[str, Route]]:
         """Give the path."""
@@ -77,21 +95,41 @@ class Passing:
             message = "There is no such provider to pass a request on to, or not for this key."
             raise Fault(404, "not_found", "not_found", message)
         record.provider = provider.provider_name
-        bounds = ticket.allowance
-        body = await read_body(visit.request, bounds.max_body_bytes)
+        request = visit.request
+        body = await read_body(request, ticket.allowance.max_body_bytes)
         ticket.expected_tokens = len(body) // BYTES_PER_TOKEN
+        inward = {field: request.headers[field] for field in _INWARD if field in request.headers}
+        query = request.raw_path.partition("?")[2]
+        target = f"{path}?{query}" if query else path
+        forward = await provider.make_pass(request.method, target, inward, body or None)
+        send = partial(self._send, visit, provider, forward, record, ticket)
+        key = request.headers.get(HEADER)
+        if key is None or request.method in _REPEATABLE:
+            return await send()
+        digest = digest_of(f"{request.method} {request.raw_path}", body)
+        return await self._gateway.replays.answer_once(
+            (visit.caller.name, key), digest, record, send
+        )
+
+    async def _send(
+        self,
+        visit: Visit,
+        provider: HTTPProvider,
+        forward: Forward,
+        record: Record,
+        ticket: Ticket,
+    ) -> Answer:
         if not ticket.enter({}, ()):
             await ticket.queue(None)
         ticket.choose(provider.provider_name, provider.config.row)
-        headers = visit.request.headers
-        inward = {field: headers[field] for field in _INWARD if field in headers}
-        query = visit.request.raw_path.partition("?")[2]
-        target = f"{path}?{query}" if query else path
-        forward = await provider.make_pass(visit.request.method, target, inward, body or None)
-        if bounds.stream_s is not None:
-            forward.deadline = time.monotonic() + bounds.stream_s
-        record.attempts = 1
-        reply = await forward.open()
+        if (stream_s := ticket.allowance.stream_s) is not None:
+            forward.deadline = time.monotonic() + stream_s
+        reply = await call_with_retries(
+            partial(_open, provider, forward, record),
+            policy=RetryPolicy(max_retries=provider.config.max_retries),
+            budget=self._budgets[provider.provider_name],
+            deadline=forward.deadline,
+        )
         try:
             return await self._answer(visit, reply, record, ticket.fields())
         finally:
@@ -142,3 +180,25 @@ class Passing:
         lowered = path.lower().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\")
         segments = lowered.replace("\\", "/").split("/")
         return bool(path) and path.isascii() and path.isprintable() and ".." not in segments
+
+
+async def _open(provider: HTTPProvider, forward: Forward, record: Record) -> StreamReply:
+    """Get an answer's beginning, with the next key at once where it is only the key that fails.
+
+    Raises:
+        LLMError: none came; `retryable` only where sending it again does no harm.
+    """
+    while True:
+        record.attempts += 1
+        try:
+            reply = await forward.open()
+        except LLMError as error:
+            if forward.method not in _REPEATABLE and may_have_run(error):
+                error.retryable = False
+            raise
+        if reply.status not in _OF_A_KEY:
+            return reply
+        refusal = parse_error(reply.status, reply.headers, b"")
+        if not await provider.take_next_key(forward, refusal):
+            return reply
+        await reply.close()

@@ -109,13 +109,20 @@ class HTTPProvider(HTTPChat):
             LLMError: something is not configured.
         """
         self._require_configuration()
-        url, own = await self._authorize(
-            method, f"{self.config.base_url}/{path}", self._get_headers(), body
-        )
+        number, address = self._keys.number, f"{self.config.base_url}/{path}"
+        url, own = await self._authorize(method, address, self._get_headers(), body)
         merged = {**own, **headers}
         return Forward(
-            "", url, merged, body or b"", self._transport, self.config.timeout, method=method
-        )
+            "", url, merged, body or b"", self._transport, self.config.timeout,
+            method=method, key_number=number, address=address,
+        )  # fmt: skip
+
+    async def take_next_key(self, forward: Forward, error: LLMError) -> bool:
+        """Give a forward the next key where an error is one key's own; False where there is none."""
+        if not self._has_other_key(forward.key_number, error):
+            return False
+        await self._change_key(forward)
+        return True
 
     def _adapt_forward(self, body: dict[str, Any], model: str, route: Route) -> None:
         """Apply what the row says of parameters, as for a request of our own."""
