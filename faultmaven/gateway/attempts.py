@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from asyncio import CancelledError
 from typing import TYPE_CHECKING, TypeVar
 
 from faultmaven.infrastructure.llm.errors import (
@@ -58,7 +59,11 @@ async def first_good(
             if turn is None:
                 continue
             with turn:
-                found = await ask_one(provider, target)
+                try:
+                    found = await ask_one(provider, target)
+                except CancelledError:
+                    record.attempts += turn.made
+                    raise
         except LLMError as error:
             errors.append(error)
             ticket.drop(count_tries(error.attempts))
@@ -69,16 +74,21 @@ async def first_good(
         else:
             turn.passage.began()
             record.passage = turn.passage
-            record.model = found.model
-            record.attempts += len(found.route.attempts) or 1
-            if found.route.oddity:
-                gateway.meter.note_oddity(target.provider, found.route.oddity)
+            _note(found, record, gateway)
             return provider, found
     try:
         raise _together(errors)
     finally:
         # The error's traceback holds this frame, and what is held in a circle waits for the collector.
         errors.clear()
+
+
+def _note(found: Whole | Opened, record: Record, gateway: Gateway) -> None:
+    """Write down what has answered, and how."""
+    record.model = found.model
+    record.attempts += len(found.route.attempts) or 1
+    if found.route.oddity:
+        gateway.meter.note_oddity(record.provider, found.route.oddity)
 
 
 class _Windows:

@@ -36,22 +36,32 @@ async def test_who_leaves_ends_the_call_upstream(client, upstream, fields):
 
     assert len(gone) == 1
     finished = [event for event in seen if isinstance(event, events.CallFinished)]
-    assert [event.outcome for event in finished] == ["cancelled"]
+    assert [(event.outcome, event.status) for event in finished] == [("cancelled", 499)]
+    assert finished[0].attempts == 1
 
 
-async def test_who_leaves_while_we_wait_to_try_again_ends_that_too(start, upstream):
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+@pytest.mark.parametrize("script", [
+    ["status:503:retry-after=5"], ["status:503:retry-after-ms=1", "stall-headers"],
+], ids=["waiting", "trying"])  # fmt: skip
+async def test_who_leaves_while_we_try_again_ends_that_too(start, upstream, provider, script):
+    seen, tries = [], len(script)
+    stop = events.subscribe(seen.append)
+    upstream.script(script)
     async with start(LLM_MAX_RETRIES="2") as client:
-        asking = asyncio.ensure_future(
-            _read(client, {"model": "openai/fm:status:503:retry-after=5"})
-        )
+        asking = asyncio.ensure_future(_read(client, {"model": f"{provider}/fake"}))
+        await upstream.wait_for_requests(tries)
         await upstream.wait_for_finished(1)
 
         asking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asking
         await client.gateway.registry.close()
+    stop()
 
-    assert len(upstream.requests) == 1
+    assert len(upstream.requests) == tries
+    finished = [event for event in seen if isinstance(event, events.CallFinished)]
+    assert [(event.outcome, event.attempts) for event in finished] == [("cancelled", tries)]
 
 
 async def test_a_slow_reader_slows_the_upstream_down(client, upstream):

@@ -131,9 +131,10 @@ class Turn:
 
     Attributes:
         is_taken: whether the provider tells of its failed tries itself.
+        made: tries made when the call was broken off, by whoever has taken the turn.
     """
 
-    __slots__ = ("_chain", "_token", "is_taken", "passage", "provider_name", "tries")
+    __slots__ = ("_chain", "_token", "is_taken", "made", "passage", "provider_name", "tries")
 
     def __init__(
         self,
@@ -147,6 +148,7 @@ class Turn:
         self.passage = passage
         self.tries = tries
         self.is_taken = False
+        self.made = 1
 
     def __enter__(self) -> Self:
         self._token: Token[Turn | None] = _turn.set(self)

@@ -219,6 +219,8 @@ class HTTPService(BaseLLMProvider):
             raise
         except BaseException:
             passage.released()
+            if turn is not None:
+                turn.made = tries.made
             raise
         call.note(self.provider_name, None)
         if turn is None:
