@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from faultmaven.config.dotenv_file import is_secret_name, read_text
 from faultmaven.config.errors import ConfigFileError, Problem
 from faultmaven.config.schemas import CONFIG_FILE, PROVIDER, accepts, faults
-from faultmaven.config.spellings import take_limits, to_row
+from faultmaven.config.spellings import take_limits, take_retention, to_row
 from faultmaven.config.yaml_tree import Steps, parse_yaml
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def load_config_file(path: Path, lookup: Lookup) -> ConfigFile:
             label, 1, problem="must be a mapping of sections", remedy="See the schema."
         )
     take_limits(data, lines)
+    take_retention(data)
     rows = data.get("providers")
     row_files = {}
     if isinstance(rows, dict):

@@ -76,6 +76,12 @@ def take_limits(data: dict[str, Any], lines: dict[Steps, int]) -> None:
             lines["limits", "providers", *ours] = line
 
 
+def take_retention(data: dict[str, Any]) -> None:
+    """Turn `retention: 0` of a file into what it is short for."""
+    if data.get("retention", "") in (0, False):
+        data["retention"] = {"days": 0}
+
+
 def _to_rate(entry: Any) -> Any:
     if not isinstance(entry, dict):
         return entry

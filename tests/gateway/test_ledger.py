@@ -93,7 +93,7 @@ async def test_neither_prompt_nor_key_is_in_the_file(start_kept, kept):
         assert secret.encode() not in text
 
 
-@pytest.mark.parametrize("retention", ["{days: 0}", "{rows: 0}"])
+@pytest.mark.parametrize("retention", ["{days: 0}", "{rows: 0}", "0", "off"])
 async def test_a_retention_of_nothing_keeps_nothing(start_kept, kept, retention):
     async with start_kept(f"retention: {retention}") as client, client.chat() as reply:
         assert reply.status == 200
