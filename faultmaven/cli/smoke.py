@@ -37,7 +37,8 @@ def smoke(url: str, key: str | None) -> int:
     if key is None:
         keys = start_registry().settings.faultmaven_gateway_keys
         key = keys[0] if keys else ""
-    return EXIT_OK if asyncio.run(_try_all(url.rstrip("/"), key)) else EXIT_FAILED
+    address = url if "://" in url else f"http://{url}"
+    return EXIT_OK if asyncio.run(_try_all(address.rstrip("/"), key)) else EXIT_FAILED
 
 
 async def _try_all(url: str, key: str) -> bool:

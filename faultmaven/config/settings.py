@@ -128,8 +128,8 @@ class Settings:
         folder = paths[-1].parent / PROVIDERS_FOLDER
         paths += [folder, *sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])]
         if self.config_path:
-            named = Path(self.config_path)
-            paths += [named, named.parent / INSTANCE_NAME]
+            own = Path(self.config_path)
+            paths += [own, own.parent / INSTANCE_NAME]
         return [*paths, *map(Path, self._file_values)]
 
     def __reduce__(self) -> NoReturn:
