@@ -115,7 +115,7 @@ class Gateway:
         self.meter.in_flight += 1
         era = self.eras.now
         era.requests += 1
-        request_id = self._request_id(request.headers)
+        request_id = self.make_id(request.headers)
         route: Route | None = None
         try:
             visit = Visit(request, request_id, ANYONE, perf_counter())
@@ -291,7 +291,8 @@ class Gateway:
             self.books.count_waiting()
             self._board.write(self._worker, self.meter.to_bytes())
 
-    def _request_id(self, headers: Mapping[str, str]) -> str:
+    def make_id(self, headers: Mapping[str, str]) -> str:
+        """Give a request's id: the client's own word, if it is one, else ours."""
         given = headers.get("x-request-id")
         if given is not None and len(given) <= 128 and given.isascii() and _is_word(given):
             return given

@@ -52,8 +52,7 @@ class ModelsPage:
         """Tell everything that is known of one model."""
         name = unquote(visit.rest)
         try:
-            if not self._is_permitted(name, visit):
-                raise self._gateway.names.unknown(name)
+            self._gateway.plan_for(name, visit.caller)
             described = self._described(name, brief=False)
         except ModelNotFoundError as error:
             raise fault_of(error) from None

@@ -19,7 +19,7 @@ from faultmaven.gateway.faults import Fault, fault_of
 from faultmaven.gateway.idempotency import HEADER, digest_of, may_have_run
 from faultmaven.gateway.record import Record
 from faultmaven.gateway.routes import Route
-from faultmaven.infrastructure.llm.errors import LLMError
+from faultmaven.infrastructure.llm.errors import LLMError, UnknownProviderError
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 from faultmaven.infrastructure.llm.retry import RetryBudget, RetryPolicy, call_with_retries
 from faultmaven.infrastructure.llm.secret import redact
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from faultmaven.gateway.admission import Ticket
     from faultmaven.gateway.allowance import Allowance
     from faultmaven.gateway.app import Gateway
+    from faultmaven.gateway.auth import Caller
     from faultmaven.gateway.routes import Visit
     from faultmaven.infrastructure.llm.http import StreamReply
+    from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.providers.call import Forward
 
 # Of the client's headers these mean something to a provider, and none of them is a credential.
@@ -76,6 +78,7 @@ class Passing:
         except LLMError as error:
             fault = fault_of(error)
             record.status, record.outcome = fault.status, type(error).__name__
+            record.code = fault.code
             fault.fields += ticket.fields()
             raise fault from error
         except BaseException as exc:
@@ -88,7 +91,7 @@ class Passing:
     async def _pass_on(
         self, visit: Visit, name: str, path: str, record: Record, ticket: Ticket
     ) -> Answer:
-        provider = self._gateway.get_provider(name)
+        provider = self._find(name, visit.caller)
         if not isinstance(provider, HTTPProvider) or not self._may_use(
             visit, provider, path, ticket.allowance
         ):
@@ -168,6 +171,15 @@ class Passing:
             return answer
         writer.write(b"", last=True)
         return answer
+
+    def _find(self, name: str, caller: Caller) -> BaseLLMProvider | None:
+        """Give a provider; who may not have them all is not told which there are."""
+        try:
+            return self._gateway.get_provider(name)
+        except UnknownProviderError:
+            if caller.models is None and caller.providers is None:
+                raise
+            return None
 
     def _may_use(self, visit: Visit, provider: HTTPProvider, path: str, bounds: Allowance) -> bool:
         """Tell whether a caller may reach a path: it must not leave the provider's base URL."""

@@ -184,7 +184,7 @@ class _Protocol(RequestHandler):
         server = self._manager
         assert isinstance(server, _Server)
         fault = _REFUSALS.get(type(exc).__name__, _MALFORMED) if status == 400 else _FAILED
-        return server.gateway.fault_answer(fault, "")
+        return server.gateway.fault_answer(fault, server.gateway.make_id({}))
 
 
 class _Server(Server):

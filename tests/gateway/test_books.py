@@ -56,7 +56,7 @@ SITUATIONS = {
     "unknown verb": ("/v1beta/models/openai%2Ffake:sing", GEMINI, 404, "not_found"),
     "no such stream": ("/v1beta/models/x:streamGenerateContent", GEMINI, 400, "invalid_request"),
     "unknown path": ("/v1/chat/completion", BODY, 404, "not_found"),
-    "unknown provider": ("/p/none/x", BODY, 404, None),
+    "unknown provider": ("/p/none/x", BODY, 404, "UnknownProviderError"),
     "a provider that fails": (CHAT, {**BODY, "model": "openai/fm:status:500"}, 502, None),
     "one that is slow": (CHAT, {**BODY, "model": "openai/fm:status:429"}, 429, None),
     "an answer that breaks": (CHAT, {**BODY, "model": "openai/fm:reset-mid-body"}, 502, None),
@@ -76,6 +76,7 @@ async def test_each_call_has_one_line(lines, start, situation):
     line = json.loads(lines()[0])
     assert line["status"] == status
     assert outcome in (None, line["outcome"])
+    assert (line["code"] is None) == (line["outcome"] == "ok")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 
 import pytest
 
@@ -61,6 +62,7 @@ async def test_a_malformed_header_is_neither_logged_nor_sent_back(client, caplog
     answer = await exchange(client.port, request)
 
     assert answer.startswith(b"HTTP/1.1 400 ")
+    assert re.search(rb"\r\nx-request-id: req_\w+\r\n", answer)
     assert b"canary" not in answer
     assert "canary" not in caplog.text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import statistics
 import time
 from urllib.parse import unquote
@@ -267,6 +268,11 @@ keys: [{name: narrow, key: vk-narrow-0123456789, models: [openai/mine]}]
             assert (reply.status, error["code"]) == (404, "model_not_found")
             assert "groq" not in error["message"]
             assert error["message"].replace(model, "").count("secret-project") == 0
+        for path in ("/v1/models/secret-projec", "/v1/models/openai/o4", "/p/none/x", "/p/groq/x"):
+            async with client.get(path, Authorization="Bearer vk-narrow-0123456789") as reply:
+                message = (await reply.json())["error"]["message"]
+            assert reply.status == 404
+            assert not re.search("groq|Did you|Configured", message)
 
 
 FOREIGN = {
