@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from faultmaven.infrastructure.llm.providers.aws_provider import AWSProvider
 from faultmaven.infrastructure.llm.providers.question_provider import EmbeddingProvider
+from faultmaven.infrastructure.llm.providers.wire_provider import Wire, WireProvider
 from faultmaven.infrastructure.llm.wire.bedrock_converse import (
     request_to_wire,
     response_from_wire,
@@ -17,42 +18,24 @@ from faultmaven.infrastructure.llm.wire.bedrock_embeddings import dialect_of
 from faultmaven.infrastructure.llm.wire.bedrock_stream import ConverseStreamReader
 
 if TYPE_CHECKING:
-    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
+    from faultmaven.infrastructure.llm.types import LLMRequest
     from faultmaven.infrastructure.llm.wire.embeddings import EmbeddingDialect
 
 _COUNTED = frozenset({"additionalModelRequestFields", "messages", "system", "toolConfig"})
 
 
-class BedrockProvider(AWSProvider, EmbeddingProvider):
+class BedrockProvider(AWSProvider, WireProvider, EmbeddingProvider):
     """Every model that Converse takes; embeddings go through InvokeModel."""
 
+    wire: ClassVar[Wire] = Wire(
+        request_to_wire, response_from_wire, ConverseStreamReader, unsupported_parameters
+    )
     default_embedding_model: ClassVar[str] = "amazon.titan-embed-text-v2:0"
 
     @override
     def _endpoint_for(self, request: LLMRequest) -> str:
         operation = "converse-stream" if request.stream else "converse"
         return self._model_url(request.model or "", operation)
-
-    @override
-    def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
-        return unsupported_parameters(request)
-
-    @override
-    def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
-        model = request.model or ""
-        return request_to_wire(request, model, options=self._rules_for(model).row)
-
-    @override
-    def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
-        return self._transform_request(request)
-
-    @override
-    def _transform_response(self, data: Any) -> LLMResponse:
-        return response_from_wire(data)
-
-    @override
-    def _make_stream_reader(self) -> ConverseStreamReader:
-        return ConverseStreamReader()
 
     @override
     def _counted_input(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from faultmaven.infrastructure.llm.providers.question_provider import EmbeddingProvider
+from faultmaven.infrastructure.llm.providers.wire_provider import Wire, WireProvider
 from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.cohere_chat import (
     request_to_wire,
@@ -17,16 +18,19 @@ from faultmaven.infrastructure.llm.wire.cohere_stream import CohereStreamReader
 from faultmaven.infrastructure.llm.wire.embeddings import EMBEDDING_DIALECTS
 
 if TYPE_CHECKING:
-    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
+    from faultmaven.infrastructure.llm.types import LLMRequest
     from faultmaven.infrastructure.llm.wire.embeddings import EmbeddingDialect
 
 # What one call of the tokenizer takes (reference, read 2026-11-21).
 _TOKENIZE_CHARS = 65_536
 
 
-class CohereProvider(EmbeddingProvider):
+class CohereProvider(WireProvider, EmbeddingProvider):
     """Cohere's `/v2/chat` and `/v2/embed`; models and tokens are counted by version 1."""
 
+    wire: ClassVar[Wire] = Wire(
+        request_to_wire, response_from_wire, CohereStreamReader, unsupported_parameters
+    )
     default_embedding_model: ClassVar[str] = "embed-v4.0"
     takes_cache_marks: ClassVar[bool] = False
 
@@ -40,26 +44,6 @@ class CohereProvider(EmbeddingProvider):
     @override
     def _models_url(self) -> str | None:
         return self._first_version_url("/models?page_size=1000")
-
-    @override
-    def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
-        return unsupported_parameters(request)
-
-    @override
-    def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
-        return request_to_wire(request, request.model or "", options=self.config.row)
-
-    @override
-    def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
-        return self._transform_request(request)
-
-    @override
-    def _transform_response(self, data: Any) -> LLMResponse:
-        return response_from_wire(data)
-
-    @override
-    def _make_stream_reader(self) -> CohereStreamReader:
-        return CohereStreamReader()
 
     @override
     def _embedding_dialect(self, model: str) -> EmbeddingDialect:

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from faultmaven.infrastructure.llm.providers.model_path import path_segment
 from faultmaven.infrastructure.llm.providers.question_provider import EmbeddingProvider
+from faultmaven.infrastructure.llm.providers.wire_provider import Wire, WireProvider
 from faultmaven.infrastructure.llm.wire.embeddings import EMBEDDING_DIALECTS
 from faultmaven.infrastructure.llm.wire.gemini_generate import (
     request_to_wire,
@@ -20,15 +21,18 @@ from faultmaven.infrastructure.llm.wire.gemini_stream import GeminiStreamReader
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
+    from faultmaven.infrastructure.llm.types import LLMRequest
     from faultmaven.infrastructure.llm.wire.embeddings import EmbeddingDialect
 
 _COLLECTIONS = ("models/", "tunedModels/")
 
 
-class GeminiProvider(EmbeddingProvider):
+class GeminiProvider(WireProvider, EmbeddingProvider):
     """Any host that speaks generateContent; the key goes into a header, never into the address."""
 
+    wire: ClassVar[Wire] = Wire(
+        request_to_wire, response_from_wire, GeminiStreamReader, unsupported_parameters
+    )
     default_auth: ClassVar[Mapping[str, Any]] = {"style": "header", "header": "x-goog-api-key"}
     default_embedding_model: ClassVar[str] = "gemini-embedding-001"
     takes_cache_marks: ClassVar[bool] = False
@@ -50,23 +54,6 @@ class GeminiProvider(EmbeddingProvider):
     @override
     def _models_url(self) -> str | None:
         return f"{self.config.base_url}/models?pageSize=1000"
-
-    @override
-    def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
-        return unsupported_parameters(request)
-
-    @override
-    def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
-        model = request.model or ""
-        return request_to_wire(request, model, options=self._rules_for(model).row)
-
-    @override
-    def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
-        return self._transform_request(request)
-
-    @override
-    def _transform_response(self, data: Any) -> LLMResponse:
-        return response_from_wire(data)
 
     @override
     def _make_stream_reader(self) -> GeminiStreamReader:

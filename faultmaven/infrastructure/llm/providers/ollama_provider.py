@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.providers.call import Call
-from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 from faultmaven.infrastructure.llm.providers.http_service import parse_json
+from faultmaven.infrastructure.llm.providers.wire_provider import Wire, WireProvider
 from faultmaven.infrastructure.llm.types import EmbeddingResponse, LLMRequest
 from faultmaven.infrastructure.llm.wire.embeddings import ollama_to_wire
 from faultmaven.infrastructure.llm.wire.ollama_chat import (
@@ -23,15 +23,16 @@ from faultmaven.infrastructure.llm.wire.ollama_chat import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faultmaven.infrastructure.llm.types import LLMResponse
 
-
-class OllamaProvider(HTTPProvider):
+class OllamaProvider(WireProvider):
     """Ollama's `/api/chat`, `/api/embed` and `/api/tags`; without a key it costs nothing.
 
     The address is taken with or without the `/v1` of Ollama's OpenAI-compatible routes.
     """
 
+    wire: ClassVar[Wire] = Wire(
+        request_to_wire, response_from_wire, OllamaStreamReader, unsupported_parameters
+    )
     # Ollama's cloud names its lines of JSON so.
     streams_json: ClassVar[bool] = True
 
@@ -47,27 +48,6 @@ class OllamaProvider(HTTPProvider):
     @override
     def _models_url(self) -> str | None:
         return f"{self.config.base_url}/api/tags"
-
-    @override
-    def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
-        model = request.model or ""
-        return request_to_wire(request, model, options=self._rules_for(model).row)
-
-    @override
-    def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
-        return unsupported_parameters(request)
-
-    @override
-    def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
-        return self._transform_request(request)
-
-    @override
-    def _transform_response(self, data: Any) -> LLMResponse:
-        return response_from_wire(data)
-
-    @override
-    def _make_stream_reader(self) -> OllamaStreamReader:
-        return OllamaStreamReader()
 
     @override
     async def embed(

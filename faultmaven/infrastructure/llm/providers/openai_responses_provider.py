@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from faultmaven.infrastructure.llm.providers.question_provider import EmbeddingProvider
+from faultmaven.infrastructure.llm.providers.wire_provider import Wire, WireProvider
 from faultmaven.infrastructure.llm.wire.embeddings import EmbeddingDialect
 from faultmaven.infrastructure.llm.wire.openai_embeddings import embeddings_from_wire
 from faultmaven.infrastructure.llm.wire.openai_responses import (
@@ -20,7 +21,7 @@ from faultmaven.infrastructure.llm.wire.openai_responses_stream import Responses
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
+    from faultmaven.infrastructure.llm.types import LLMRequest
 
 # What adds to the prompt; the counting endpoint refuses the rest of a body.
 _COUNTED = frozenset({
@@ -39,36 +40,18 @@ def _embeddings_to_wire(
 _EMBEDDINGS = EmbeddingDialect(_embeddings_to_wire, embeddings_from_wire, max_texts=2048)
 
 
-class OpenAIResponsesProvider(EmbeddingProvider):
+class OpenAIResponsesProvider(WireProvider, EmbeddingProvider):
     """Any host that speaks `/responses`; nothing is asked to be stored unless the caller says so."""
 
+    wire: ClassVar[Wire] = Wire(
+        request_to_wire, response_from_wire, ResponsesStreamReader, unsupported_parameters
+    )
     wire_format: ClassVar[str | None] = "openai_responses"
     takes_cache_marks: ClassVar[bool] = False
 
     @override
     def _get_endpoint(self) -> str:
         return self._url("chat", "/responses")
-
-    @override
-    def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
-        return unsupported_parameters(request)
-
-    @override
-    def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
-        model = request.model or ""
-        return request_to_wire(request, model, options=self._rules_for(model).row)
-
-    @override
-    def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:
-        return self._transform_request(request)
-
-    @override
-    def _transform_response(self, data: Any) -> LLMResponse:
-        return response_from_wire(data)
-
-    @override
-    def _make_stream_reader(self) -> ResponsesStreamReader:
-        return ResponsesStreamReader()
 
     @override
     def _embedding_dialect(self, model: str) -> EmbeddingDialect:
