@@ -116,7 +116,6 @@ class _Protocol(RequestHandler):
             return False
         finally:
             self._waiter = None
-        self._head_has_begun = False
         return True
 
     def _is_ending(self) -> bool:
@@ -125,6 +124,7 @@ class _Protocol(RequestHandler):
     def _take_message(self) -> tuple[Any, StreamReader]:
         """Take the next request off the queue, and read on if that had been full."""
         message, payload = self._messages.popleft()
+        self._head_has_begun = False
         if self._parser is not None:
             self._parser.message_consumed()
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:

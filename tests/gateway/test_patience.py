@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import time
 
 import pytest
@@ -67,6 +68,23 @@ async def test_a_half_head_ends_a_connection_that_has_served(start, times):
         assert await asyncio.wait_for(reader.read(), 5) == b""
         assert 0.15 < time.monotonic() - began < 2
         drip.cancel()
+        writer.close()
+
+
+async def test_a_half_head_ends_a_connection_whose_first_request_came_with_it(start):
+    async with start(QUICK) as client:
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+        protocol = client.server._front()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)  # uvloop may call both before anything else runs
+        protocol.data_received(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b'{"status":"ok"}')
+        writer.write(NEVER["half a head"])
+
+        assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
 
 
