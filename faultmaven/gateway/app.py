@@ -100,6 +100,7 @@ class Gateway:
         self.eras = Eras()
         self.when_reloaded: list[Callable[[], None]] = []
         self._board = board
+        self._said: bytes | None = None
         self._worker = worker
         self._providers: dict[str, BaseLLMProvider] = {}
         self._adopted: dict[str, BaseLLMProvider] = {}
@@ -290,6 +291,19 @@ class Gateway:
         if self._board is not None:
             self.books.count_waiting()
             self._board.write(self._worker, self.meter.to_bytes())
+
+    def say(self, data: bytes) -> None:
+        """Tell all workers something: a short thing that every one of them asks for."""
+        if self._board is None:
+            self._said = data
+        else:
+            self._board.say(data)
+
+    def heard(self) -> bytes | None:
+        """Give what a worker has said last; None for nothing."""
+        said = None if self._board is None else self._board.heard()
+        self._said = self._said if said is None else said
+        return self._said
 
     def make_id(self, headers: Mapping[str, str]) -> str:
         """Give a request's id: the client's own word, if it is one, else ours."""

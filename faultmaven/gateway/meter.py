@@ -268,7 +268,7 @@ class Meter:
 
 
 class Board:
-    """Memory that all workers see: each writes its own region, anyone reads all.
+    """Memory that all workers see: each writes its own region, anyone reads all and the common one.
 
     Args:
         regions: how many workers there are.
@@ -276,7 +276,15 @@ class Board:
 
     def __init__(self, regions: int) -> None:
         self._regions = regions
-        self._memory = mmap.mmap(-1, regions * REGION_BYTES)
+        self._memory = mmap.mmap(-1, (regions + 1) * REGION_BYTES)
+
+    def say(self, data: bytes) -> None:
+        """Tell all workers something, in place of what was said before."""
+        self.write(self._regions, data)
+
+    def heard(self) -> bytes | None:
+        """Give what was said last; None for nothing, or while it is being said."""
+        return self.read(self._regions)
 
     def write(self, region: int, data: bytes) -> None:
         """Show a worker's numbers; what does not fit is not shown."""

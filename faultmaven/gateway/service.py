@@ -73,7 +73,6 @@ class Service:
         settings = gateway.registry.settings
         self._is_asked_for = bool(settings.config_path or settings.source_of("PROVIDER_TYPE"))
         self._name = _choose_provider(gateway) if self._is_asked_for else None
-        self._model: str | None = None
         self._checked_at = -math.inf
         self._problem = ""
         gateway.when_reloaded.append(self._choose_again)
@@ -147,7 +146,7 @@ class Service:
             if not isinstance(model, str) or not model or not model.isprintable():
                 message = "model must be the name of a model."
                 raise invalid(message, "model")
-            self._model = model
+            self._gateway.say(model.encode())
         if name == "help":
             return json_answer({"commands": COMMANDS}, visit)
         provider = _told(self._provider)
@@ -157,6 +156,12 @@ class Service:
             "in_flight": self._gateway.meter.in_flight,
         }
         return json_answer(state, visit)
+
+    @property
+    def _model(self) -> str | None:
+        """The model that `set_model` has chosen, at whichever worker; None for the configured one."""
+        said = self._gateway.heard()
+        return None if said is None else said.decode()
 
     def _provider(self) -> BaseLLMProvider:
         return self._gateway.get_provider(self.provider_name)

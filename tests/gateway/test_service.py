@@ -6,6 +6,8 @@ import json
 import logging
 from types import SimpleNamespace
 
+from faultmaven.gateway.meter import Board
+from faultmaven.gateway.run import make_gateway
 from faultmaven.gateway.service import Service
 from tests.gateway.conftest import KEY, MESSAGES, events_of
 
@@ -82,6 +84,21 @@ async def test_commands(client, upstream):
     async with client.post("/command", {"command": "explode"}) as reply:
         assert reply.status == 400
         assert "status" in (await reply.json())["error"]["message"]
+
+
+async def test_a_model_that_is_set_holds_for_every_worker(start, upstream):
+    async with start(PROVIDER_TYPE="groq", GROQ_MODEL="m1") as client:
+        board, told = Board(2), client.gateway
+        workers = [
+            make_gateway(told.registry, told.options, board=board, worker=number)
+            for number in range(2)
+        ]
+        first, second = (Service(worker) for worker in workers)
+        before = second.target(None)
+
+        workers[0].say(b"m2")
+
+        assert (before, first.target(None), second.target(None)) == ("groq", "groq/m2", "groq/m2")
 
 
 async def test_a_providers_own_file_is_served(start, upstream, tmp_path):
