@@ -40,11 +40,14 @@ class AnthropicProvider(QuestionProvider):
 
     wire_format: ClassVar[str | None] = "anthropic_messages"
     default_auth: ClassVar[Mapping[str, Any]] = {"style": "header", "header": "x-api-key"}
+    # At clouds that want it in the body, in place of the header (their documentation, read 2026-11-21).
+    version_in_body: ClassVar[str] = ""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        is_stated = any(name.lower() == "anthropic-version" for name in self.config.headers)
-        self._version = {} if is_stated else {"anthropic-version": ANTHROPIC_VERSION}
+        stated = any(name.lower() == "anthropic-version" for name in self.config.headers)
+        has_own = stated or bool(self.version_in_body)
+        self._version = {} if has_own else {"anthropic-version": ANTHROPIC_VERSION}
 
     def _get_endpoint(self) -> str:
         return self._url("chat", "/messages")

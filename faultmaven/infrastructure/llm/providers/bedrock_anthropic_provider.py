@@ -19,21 +19,13 @@ if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse
     from faultmaven.infrastructure.llm.wire.stream import ChunkReader
 
-# In the body, in place of the header anthropic-version (documentation, read 2026-11-21).
-BEDROCK_VERSION = "bedrock-2023-05-31"
-
 
 class BedrockAnthropicProvider(AWSProvider, AnthropicProvider):
     """Anthropic's Messages as Bedrock passes them on; streams hold its events in binary frames."""
 
     # A client's body names its model, which has no place here.
     wire_format: ClassVar[str | None] = None
-
-    @override
-    def _get_headers(self) -> dict[str, str]:
-        headers = super()._get_headers()
-        headers.pop("anthropic-version", None)
-        return headers
+    version_in_body: ClassVar[str] = "bedrock-2023-05-31"
 
     @override
     def _endpoint_for(self, request: LLMRequest) -> str:
@@ -45,7 +37,7 @@ class BedrockAnthropicProvider(AWSProvider, AnthropicProvider):
         body = super()._transform_request(request)
         for name in ("model", "stream"):
             body.pop(name, None)
-        return {"anthropic_version": BEDROCK_VERSION, **body}
+        return {"anthropic_version": self.version_in_body, **body}
 
     @override
     def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:

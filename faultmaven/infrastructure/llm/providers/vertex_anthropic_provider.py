@@ -13,21 +13,13 @@ from faultmaven.infrastructure.llm.providers.model_path import path_segment
 if TYPE_CHECKING:
     from faultmaven.infrastructure.llm.types import LLMRequest
 
-# In the body, in place of the header anthropic-version (documentation, read 2026-11-21).
-VERTEX_VERSION = "vertex-2023-10-16"
-
 
 class VertexAnthropicProvider(GoogleCloudProvider, AnthropicProvider):
     """Anthropic's Messages below `…/publishers/anthropic/models`; the model is in the address."""
 
     # A client's body names its model, which has no place here.
     wire_format: ClassVar[str | None] = None
-
-    @override
-    def _get_headers(self) -> dict[str, str]:
-        headers = super()._get_headers()
-        headers.pop("anthropic-version", None)
-        return headers
+    version_in_body: ClassVar[str] = "vertex-2023-10-16"
 
     @override
     def _endpoint_for(self, request: LLMRequest) -> str:
@@ -42,7 +34,7 @@ class VertexAnthropicProvider(GoogleCloudProvider, AnthropicProvider):
     def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
         body = super()._transform_request(request)
         del body["model"]
-        return {"anthropic_version": VERTEX_VERSION, **body}
+        return {"anthropic_version": self.version_in_body, **body}
 
     @override
     def _count_url(self) -> str:
@@ -50,4 +42,4 @@ class VertexAnthropicProvider(GoogleCloudProvider, AnthropicProvider):
 
     @override
     def _counted_body(self, model: str, body: dict[str, Any]) -> dict[str, Any]:
-        return {"anthropic_version": VERTEX_VERSION, "model": model, **body}
+        return {"anthropic_version": self.version_in_body, "model": model, **body}
