@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from faultmaven.cli.exit_codes import EXIT_FAILED, EXIT_OK
 from faultmaven.cli.output import say, say_error, write
 
 if TYPE_CHECKING:
+    from faultmaven.gateway.options import GatewayOptions
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 
 logger = logging.getLogger("faultmaven.config")
@@ -47,24 +48,45 @@ def serve(  # click passes the options by name
     Gateway keys come from FAULTMAVEN_GATEWAY_KEYS (or FAULTMAVEN_GATEWAY_KEYS_FILE); without one the
     gateway listens on this machine only.
     """
+    from faultmaven.cli.start import collect_seldom, uncollected
+
+    with uncollected():
+        registry, options = _set_up(
+            config, host=host, port=port, workers=workers, insecure=insecure
+        )
+    if check:
+        return _check(registry, options)
+    collect_seldom()
+    return _run(registry, options, quiet=quiet, hello=hello)
+
+
+def _set_up(config: str | None, **given: Any) -> tuple[ProviderRegistry, GatewayOptions]:
+    """Read the configuration, and begin the log that it describes; `given` is of the command line."""
     from faultmaven.cli.serve_logs import start_serve_logs
     from faultmaven.config.not_in_force import in_settings
     from faultmaven.gateway.options import GatewayOptions
-    from faultmaven.gateway.run import check_set_up, make_registry, run
+    from faultmaven.gateway.run import make_registry
 
     registry = make_registry(config)
     start_serve_logs(registry.settings)
     for warning in in_settings(registry.settings):
         logger.warning("%s", warning)
-    options = GatewayOptions.of(
-        registry.settings, host=host, port=port, workers=workers, insecure=insecure
-    )
-    if check:
-        problems = check_set_up(registry, options)
-        for problem in problems:
-            say(problem)
-        write("The configuration is good." if not problems else f"{len(problems)} problem(s).")
-        return EXIT_OK if not problems else EXIT_FAILED
+    return registry, GatewayOptions.of(registry.settings, **given)
+
+
+def _check(registry: ProviderRegistry, options: GatewayOptions) -> int:
+    from faultmaven.gateway.run import check_set_up
+
+    problems = check_set_up(registry, options)
+    for problem in problems:
+        say(problem)
+    write("The configuration is good." if not problems else f"{len(problems)} problem(s).")
+    return EXIT_OK if not problems else EXIT_FAILED
+
+
+def _run(registry: ProviderRegistry, options: GatewayOptions, *, quiet: bool, hello: bool) -> int:
+    from faultmaven.gateway.run import run
+
     try:
         return run(registry, options, quiet=quiet, hello=say_hello if hello else None)
     except OSError as exc:

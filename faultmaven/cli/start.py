@@ -1,14 +1,21 @@
-"""What commands begin with: the log on standard error, and the registry."""
+"""What commands begin with: the log on standard error, the registry, and what is garbage."""
 
 from __future__ import annotations
 
+import gc
 import logging
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 
 _FORMAT = "%(levelname)s %(name)s: %(message)s"
+# A body of many small messages makes more objects than this at once, none of them garbage; see
+# docs/decisions/garbage.md.
+_COLLECT_AFTER: Final = 10_000
 
 logger = logging.getLogger("faultmaven")
 
@@ -38,3 +45,22 @@ def start_registry() -> ProviderRegistry:
     if logger.level != logging.DEBUG:
         logger.setLevel(registry.settings.faultmaven_log.upper())
     return registry
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no garbage among the objects that are made within, neither now nor later.
+
+    For starting something that runs for long: its modules and tables stay for as long as it does.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def collect_seldom() -> None:
+    """Look for garbage less often: for a process that makes many objects and few circles of them."""
+    gc.set_threshold(_COLLECT_AFTER)
