@@ -13,6 +13,7 @@ from faultmaven.infrastructure.llm.wire.anthropic_messages import (
     thinking_detail,
 )
 from faultmaven.infrastructure.llm.wire.anthropic_seal import open_sealed
+from faultmaven.infrastructure.llm.wire.shapes import check_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,7 +72,7 @@ def request_from_wire(body: Any) -> LLMRequest:
     choice = _optional(body, "tool_choice", dict, "an object")
     if choice and choice.get("disable_parallel_tool_use"):
         extra["parallel_tool_calls"] = False
-    return LLMRequest(
+    request = LLMRequest(
         messages=[*_system(body.get("system")), *_messages(messages)],
         model=_checked(body.get("model"), str, "model", "a string"),
         temperature=_optional(body, "temperature", (int, float), "a number"),
@@ -86,6 +87,7 @@ def request_from_wire(body: Any) -> LLMRequest:
         stream=bool(_optional(body, "stream", bool, "true or false")),
         extra=extra,
     )
+    return check_request(request)
 
 
 def _messages(turns: list[Any]) -> Iterable[LLMMessage]:
@@ -96,10 +98,7 @@ def _messages(turns: list[Any]) -> Iterable[LLMMessage]:
         value = turn.get("content")
         if not isinstance(value, str | list):
             raise _wrong(where=f"{where}.content", expected="a string or a list of blocks")
-        blocks = [
-            _checked(block, dict, f"{where}.content.{place}", "an object")
-            for place, block in enumerate(content.parts_of(value))
-        ]
+        blocks = _blocks(value, f"{where}.content")
         if role == "assistant":
             yield _assistant(blocks)
         elif role == "user":
@@ -116,8 +115,16 @@ def _system(value: Any) -> list[LLMMessage]:
     if not isinstance(value, str | list):
         raise _wrong(where="system", expected="a string or a list of blocks")
     return [
-        LLMMessage(role="system", content=_content([_part(b) for b in content.parts_of(value)]))
+        LLMMessage(role="system", content=_content([_part(b) for b in _blocks(value, "system")]))
     ]
+
+
+def _blocks(value: Any, where: str) -> list[dict[str, Any]]:
+    """Give the blocks of a content, each an object with a kind."""
+    blocks = content.parts_of(value)
+    for place, block in enumerate(blocks):
+        _optional(_checked(block, dict, f"{where}.{place}", "an object"), "type", str, "a string")
+    return blocks
 
 
 def _user(blocks: list[dict[str, Any]]) -> Iterable[LLMMessage]:
@@ -131,9 +138,11 @@ def _user(blocks: list[dict[str, Any]]) -> Iterable[LLMMessage]:
 
 
 def _result(block: dict[str, Any]) -> LLMMessage:
-    parts = [_part(inner) for inner in content.parts_of(block.get("content"))]
+    inner = _blocks(block.get("content"), "tool_result.content")
     message = LLMMessage(
-        role="tool", tool_call_id=str(block.get("tool_use_id")), content=_content(parts)
+        role="tool",
+        tool_call_id=str(block.get("tool_use_id")),
+        content=_content([_part(one) for one in inner]),
     )
     for name in ("is_error", "cache_control"):
         if block.get(name):
@@ -240,7 +249,7 @@ def _tool(tool: Any) -> dict[str, Any]:
 def _choice(choice: dict[str, Any] | None) -> str | dict[str, Any] | None:
     if choice is None:
         return None
-    kind = choice.get("type")
+    kind = _optional(choice, "type", str, "a string")
     if kind == "tool":
         return {"type": "function", "function": {"name": choice.get("name")}}
     if kind not in _CHOICES:

@@ -153,7 +153,7 @@ def _tools_to_wire(request: LLMRequest) -> dict[str, Any]:
     config: dict[str, Any] = {"tools": [{"toolSpec": spec} for spec in specs]}
     if name := content.forced_tool(request):
         config["toolChoice"] = {"tool": {"name": name}}
-    elif request.tool_choice in {"auto", "required"}:
+    elif request.tool_choice in ("auto", "required"):
         config["toolChoice"] = {"auto": {}} if request.tool_choice == "auto" else {"any": {}}
     return config
 
@@ -180,7 +180,7 @@ def _blocks_of(turn: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for part in content.parts_of(turn.get("content")):
         yield from _part_to_wire(part)
     for call in turn.get("tool_calls") or ():
-        function = call.get("function", {})
+        function = call.get("function") or {}
         arguments = content.arguments_object(function.get("arguments"))
         yield {
             "toolUse": {

@@ -213,7 +213,7 @@ def is_invented_id(call_id: str) -> bool:
 def tool_names_by_id(messages: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Map the ids of all calls in a conversation to the names of their tools."""
     return {
-        str(call.get("id")): str(call.get("function", {}).get("name", ""))
+        str(call.get("id")): str((call.get("function") or {}).get("name", ""))
         for message in messages
         for call in message.get("tool_calls") or ()
     }

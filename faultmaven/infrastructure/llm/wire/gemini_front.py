@@ -16,6 +16,7 @@ from faultmaven.infrastructure.llm.errors import InvalidRequestError
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, ToolCall
 from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.gemini_generate import DETAILS_FORMAT
+from faultmaven.infrastructure.llm.wire.shapes import check_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,7 @@ def request_from_wire(body: Any) -> LLMRequest:
         extra["responseModalities"] = field(config, "responseModalities")
     schema = _schema_of(config)
     as_json = field(config, "responseMimeType") == "application/json"
-    return LLMRequest(
+    request = LLMRequest(
         messages=_messages(_checked(body.get("contents"), list, "contents", "a list")),
         system_prompt=_system(field(body, "systemInstruction")),
         temperature=_optional(config, "temperature", (int, float), "a number"),
@@ -79,6 +80,7 @@ def request_from_wire(body: Any) -> LLMRequest:
         reasoning_effort=_effort(_optional(config, "thinkingConfig", dict, "an object") or {}),
         extra=extra,
     )
+    return check_request(request)
 
 
 def texts_to_embed(body: Any) -> tuple[list[str], int | None]:
@@ -131,9 +133,10 @@ def _messages(turns: list[Any]) -> list[LLMMessage]:
         where = f"contents[{place}]"
         turn = _checked(item, dict, where, "an object")
         parts = _parts_of(turn, where)
-        if turn.get("role") == "model":
+        role = turn.get("role")
+        if role == "model":
             reader.answer(parts)
-        elif turn.get("role") in {None, "user", "function"}:
+        elif role in (None, "user", "function"):
             reader.question(parts, where)
         else:
             raise _wrong(where=f"{where}.role", expected="user or model")
@@ -305,7 +308,7 @@ def _choice(body: Mapping[str, Any]) -> str | dict[str, Any] | None:
     config = field(_optional(body, "toolConfig", dict, "an object") or {}, "functionCallingConfig")
     if not isinstance(config, dict) or not config.get("mode"):
         return None
-    names = field(config, "allowedFunctionNames") or []
+    names = _optional(config, "allowedFunctionNames", list, "a list") or []
     choice = _CHOICES.get(str(config["mode"]).upper())
     if choice is None:
         raise _wrong(where="functionCallingConfig.mode", expected="AUTO, ANY or NONE")

@@ -245,13 +245,13 @@ def _answer_to_wire(turn: Mapping[str, Any], placeholder: str | None) -> list[di
 
 
 def _call_to_wire(call: Mapping[str, Any], placeholder: str | None) -> dict[str, Any]:
-    function = call.get("function", {})
+    function = call.get("function") or {}
     arguments = content.arguments_object(function.get("arguments"))
     part: dict[str, Any] = {"functionCall": {"name": function.get("name"), "args": arguments}}
     if not content.is_invented_id(str(call.get("id", ""))):
         part["functionCall"]["id"] = call.get("id")
     extra = call.get("extra_content") or {}
-    if signature := extra.get("google", {}).get("thought_signature") or placeholder:
+    if signature := (extra.get("google") or {}).get("thought_signature") or placeholder:
         part["thoughtSignature"] = signature
     return part
 

@@ -133,7 +133,7 @@ def _image_to_wire(part: dict[str, Any]) -> str:
 
 
 def _call_to_wire(call: Mapping[str, Any]) -> dict[str, Any]:
-    function = call.get("function", {})
+    function = call.get("function") or {}
     arguments = content.arguments_object(function.get("arguments"))
     return content.without_none(
         id=call.get("id"), function={"name": function.get("name"), "arguments": arguments}

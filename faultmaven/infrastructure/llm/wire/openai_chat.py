@@ -107,7 +107,10 @@ def is_strict_schema(schema: Any) -> bool:
     properties = schema.get("properties")
     if schema.get("type") == "object" or properties is not None:
         closed = schema.get("additionalProperties") is False
-        if not closed or set(schema.get("required", ())) != set(properties or {}):
+        required = schema.get("required") or []
+        if not (closed and isinstance(required, list) and isinstance(properties, dict | None)):
+            return False
+        if {str(name) for name in required} != set(properties or {}):
             return False
     return all(is_strict_schema(value) for value in schema.values())
 

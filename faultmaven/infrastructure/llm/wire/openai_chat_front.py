@@ -17,6 +17,7 @@ from faultmaven.infrastructure.llm.types import (
     ToolCallDelta,
     Usage,
 )
+from faultmaven.infrastructure.llm.wire.shapes import check_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -86,7 +87,7 @@ def request_from_wire(body: Any) -> ChatCall:
         if name not in _TAKEN and name not in _READ and value is not None
     }
     options = _typed(body, "stream_options", (dict,)) or {}
-    return ChatCall(request, include_usage=options.get("include_usage") is True)
+    return ChatCall(check_request(request), include_usage=options.get("include_usage") is True)
 
 
 def response_to_wire(response: LLMResponse, *, created: int) -> dict[str, Any]:
@@ -275,7 +276,8 @@ def _messages_from_wire(messages: Any) -> list[LLMMessage]:
         where = f"messages[{place}]"
         if not isinstance(message, dict):
             raise _wrong(parameter=where, problem=f"{where} must be an object")
-        if message.get("role") not in _ROLES:
+        role = message.get("role")
+        if not isinstance(role, str) or role not in _ROLES:
             raise _wrong(
                 parameter=f"{where}.role",
                 problem=f"{where}.role must be one of {', '.join(sorted(_ROLES))}",

@@ -109,7 +109,7 @@ def _answer_items(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield from (
                 _thought_to_wire(block) for block in thoughts if block.get("index") == number
             )
-        function = call.get("function", {})
+        function = call.get("function") or {}
         yield {
             "type": "function_call",
             "call_id": call.get("id"),

@@ -16,6 +16,7 @@ from faultmaven.infrastructure.llm.errors import InvalidRequestError
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, ToolCall
 from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.openai_responses import DETAILS_FORMAT
+from faultmaven.infrastructure.llm.wire.shapes import check_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,7 @@ _NOT_EXTRA: Final = frozenset({
     "stream_options", "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p",
     "truncation", "user",
 })  # fmt: skip
+_ROLES: Final = frozenset({"user", "assistant", "system", "developer"})
 _STATEFUL: Final = ("previous_response_id", "conversation", "background", "prompt")
 
 
@@ -84,7 +86,7 @@ def request_from_wire(body: Any) -> ResponsesCall:
     )
     if not tools:
         extra.pop("parallel_tool_calls", None)
-    return ResponsesCall(request, namespaces)
+    return ResponsesCall(check_request(request), namespaces)
 
 
 def _messages(items: Any) -> Iterable[LLMMessage]:
@@ -125,7 +127,7 @@ class _ItemsReader:
 
     def _message(self, item: dict[str, Any], where: str) -> None:
         role = item.get("role")
-        if role not in {"user", "assistant", "system", "developer"}:
+        if not isinstance(role, str) or role not in _ROLES:
             problem = f"{where}.role must be user, assistant, system or developer"
             raise _wrong(parameter=f"{where}.role", problem=problem)
         value = _content(item.get("content"), f"{where}.content")
@@ -153,7 +155,7 @@ class _ItemsReader:
 
     def _reasoning(self, item: dict[str, Any]) -> None:
         turn = self._answer()
-        parts = [*content.parts_of(item.get("summary")), *content.parts_of(item.get("content"))]
+        parts = [*_parts(item, "summary"), *_parts(item, "content")]
         text = "".join(str(part.get("text") or "") for part in parts)
         if text:
             turn["reasoning"] = turn.get("reasoning", "") + text
@@ -176,8 +178,17 @@ def _details(item: dict[str, Any], encrypted: str, calls_before: int) -> dict[st
         "id": item.get("id"),
         "format": DETAILS_FORMAT,
         "index": calls_before,
-        "summary": [str(p.get("text") or "") for p in content.parts_of(item.get("summary"))],
+        "summary": [str(part.get("text") or "") for part in _parts(item, "summary")],
     }
+
+
+def _parts(item: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    parts = content.parts_of(item.get(name))
+    if not all(isinstance(part, dict) for part in parts):
+        raise _wrong(
+            parameter=name, problem=f"{name} of reasoning must be text or a list of parts"
+        )
+    return parts
 
 
 def _content(value: Any, where: str) -> str | list[dict[str, Any]]:
@@ -193,7 +204,7 @@ def _content(value: Any, where: str) -> str | list[dict[str, Any]]:
 
 
 def _part(part: dict[str, Any], where: str) -> dict[str, Any]:
-    kind = part.get("type")
+    kind = _typed(part, "type", str)
     if content.is_text(part):
         return {"type": "text", "text": str(part.get("text") or "")}
     if kind == "refusal":
@@ -224,8 +235,8 @@ def _tools(
             functions.append(_function(tool, str(tool.get("name") or "")))
         elif kind == "namespace":
             space = str(tool.get("name") or "")
-            for inner in tool.get("tools") or ():
-                if inner.get("type") == "function":
+            for inner in _typed(tool, "tools", list) or ():
+                if isinstance(inner, dict) and inner.get("type") == "function":
                     name = str(inner.get("name") or "")
                     namespaces[_flat_name(space, name)] = (space, name)
                     functions.append(_function(inner, _flat_name(space, name)))
@@ -261,7 +272,7 @@ def _tool_choice(choice: Any) -> str | dict[str, Any] | None:
 
 def _response_format(text: Mapping[str, Any]) -> dict[str, Any] | None:
     wanted = text.get("format")
-    if not isinstance(wanted, dict) or wanted.get("type") in {None, "text"}:
+    if not isinstance(wanted, dict) or wanted.get("type") in (None, "text"):
         return None
     if wanted["type"] != "json_schema":
         return wanted

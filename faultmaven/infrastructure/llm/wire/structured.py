@@ -48,7 +48,7 @@ def requested_schema(request: LLMRequest) -> dict[str, Any] | None:
         return request.output_schema
     wanted = request.response_format or {}
     if wanted.get("type") == "json_schema":
-        schema = wanted.get("json_schema", {}).get("schema")
+        schema = (wanted.get("json_schema") or {}).get("schema")
         return schema if isinstance(schema, dict) else {}
     return {} if wanted.get("type") == "json_object" else None
 
