@@ -103,6 +103,8 @@ def _meaning(error: llm.LLMError) -> tuple[int, Kind, str]:
     upstream = error.status or 0
     if error.code == "pool_timeout":
         return 503, "overloaded", "overloaded"  # it has not been asked, so it was not late
+    if error.code == "no_embeddings" and isinstance(error, llm.ConfigurationError):
+        return 400, "invalid_request", error.code  # no configuration mends that
     if isinstance(error, llm.BudgetExceededError) and upstream in (402, 403):
         return 502, "upstream", "upstream_auth_error"
     if isinstance(error, llm.InvalidRequestError) and upstream in (404, 409, 413, 422):

@@ -26,6 +26,7 @@ _FOR_ADMINISTRATORS: Final[Schema] = {
 # OpenAPI 3.1 has no schema for events; tools hold them against one that is given.
 _EVENTS: Final[Schema] = {"text/event-stream": {}}
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
+_MODEL: Final[Schema] = {"type": "string", "pattern": "^[!-~][ -~]{0,255}$"}
 _NUMBER: Final[Schema] = {"type": ["number", "null"]}
 _COUNT: Final[Schema] = {"type": ["integer", "null"]}
 _FLAG: Final[Schema] = {"type": ["boolean", "null"]}
@@ -121,7 +122,11 @@ def _paths() -> Schema:
         "/v1/models": {"get": _read("listModels", "ModelList")},
         "/v1/models/{id}": {
             "get": _read("showModel", "Model")
-            | {"parameters": [_path_parameter("id", "A model's name; it may hold slashes.")]}
+            | {
+                "parameters": [
+                    _path_parameter("id", "A model's name; it may hold slashes.", _MODEL)
+                ]
+            }
         },
         "/v1/responses/{id}": {
             method: {
@@ -174,7 +179,7 @@ def _paths() -> Schema:
 
 
 def _gemini_paths() -> Schema:
-    model = _path_parameter("model", "A model's name; it may hold slashes.")
+    model = _path_parameter("model", "A model's name; it may hold slashes.", _MODEL)
     alt = {"name": "alt", "in": "query", "required": True, "schema": {"const": "sse"}}
     verbs = {
         "generateContent": ("GenerateRequest", "Generated", [model]),
@@ -281,8 +286,8 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _path_parameter(name: str, text: str) -> Schema:
-    return {"name": name, "in": "path", "required": True, "description": text, "schema": _TEXT}
+def _path_parameter(name: str, text: str, schema: Schema = _TEXT) -> Schema:
+    return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
 
 
 def _request(required: list[str], **fields: Schema) -> Schema:
@@ -302,7 +307,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "Any": _OBJECT,
     "ChatRequest": _request(
         ["model", "messages"],
-        model=_TEXT,
+        model=_MODEL,
         messages=_MESSAGES,
         max_tokens=_COUNT,
         max_completion_tokens=_COUNT,
@@ -317,7 +322,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "Chat": _answer(id=_TEXT, object={"const": "chat.completion"}, choices={"type": "array"}),
     "CompletionRequest": _request(
         ["model", "prompt"],
-        model=_TEXT,
+        model=_MODEL,
         prompt=_TEXT_OR_ITEMS,
         max_tokens=_COUNT,
         stop=_TEXT_OR_LIST,
@@ -329,7 +334,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "ResponsesRequest": _request(
         ["model", "input"],
-        model=_TEXT,
+        model=_MODEL,
         input=_TEXT_OR_ITEMS,
         instructions={"type": ["string", "null"]},
         max_output_tokens=_COUNT,
@@ -339,7 +344,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "Response": _answer(id=_TEXT, object={"const": "response"}, output={"type": "array"}),
     "EmbeddingsRequest": _request(
         ["model", "input"],
-        model=_TEXT,
+        model=_MODEL,
         input=_TEXT_OR_ITEMS,
         dimensions=_COUNT,
         encoding_format={"enum": ["float", "base64", None]},
@@ -347,7 +352,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "Embeddings": _answer(object={"const": "list"}, data={"type": "array"}),
     "MessagesRequest": _request(
         ["model", "messages", "max_tokens"],
-        model=_TEXT,
+        model=_MODEL,
         messages=_TURNS,
         max_tokens={"type": "integer"},
         system=_TEXT_OR_LIST,
@@ -359,7 +364,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "Message": _answer(id=_TEXT, type={"const": "message"}, content={"type": "array"}),
     "CountRequest": _request(
         ["model", "messages"],
-        model=_TEXT,
+        model=_MODEL,
         messages=_TURNS,
         system=_TEXT_OR_LIST,
     ),
@@ -408,7 +413,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "Command": {
         "anyOf": [
             _request(["command"], command={"enum": ["help", "reload", "status"]}),
-            _request(["command", "model"], command={"const": "set_model"}, model=_TEXT),
+            _request(["command", "model"], command={"const": "set_model"}, model=_MODEL),
         ]
     },
     "Error": _answer(

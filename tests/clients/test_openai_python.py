@@ -208,6 +208,16 @@ def test_tokens_are_embedded_by_the_same_api_only(client, upstream):
     assert "tokens" in str(caught.value)
 
 
+def test_a_provider_without_embeddings_is_not_asked_again(client, upstream):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.with_options(max_retries=2).embeddings.create(
+            model="up-messages/fake-model", input="sea"
+        )
+
+    assert caught.value.code == "no_embeddings"
+    assert not upstream.requests
+
+
 def test_length_of_vectors_is_asked_for(client, upstream):
     answer = client.embeddings.create(model="up-chat/fake-model", input="sea", dimensions=5)
 

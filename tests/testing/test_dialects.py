@@ -299,6 +299,13 @@ async def test_embeddings_are_the_same_in_every_dialect(ask):
     assert sum(number * number for number in vector) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("asked", "length"), [(0, 1), (-1, 1), (10**10, 4096)])
+async def test_vectors_have_a_length_that_fits_into_memory(ask, asked, length):
+    answer = (await ask(path="/v1/embeddings", input="a", dimensions=asked)).json
+
+    assert len(answer["data"][0]["embedding"]) == length
+
+
 def test_dialects_are_sorted_by_name():
     assert list(DIALECTS) == sorted(DIALECTS) == FakeUpstream.dialects()
 

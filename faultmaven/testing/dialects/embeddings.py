@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from faultmaven.testing.journal import RecordedRequest
 
 DIMENSIONS = 8
+# Whatever length is asked for, vectors are no longer: an answer has to fit into memory.
+MAX_DIMENSIONS = 4096
 
 
 class OpenAIEmbeddings(Dialect):
@@ -85,7 +87,8 @@ class OpenAIModels(Dialect):
 
 def vector_of(text: str, dimensions: int = DIMENSIONS) -> list[float]:
     """Give a text's vector: of length 1, the same every time, another for another text."""
-    seed = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(2 * dimensions)
+    size = min(max(dimensions, 1), MAX_DIMENSIONS)
+    seed = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(2 * size)
     numbers = [value - 32767.5 for (value,) in struct.iter_unpack("<H", seed)]
     length = math.hypot(*numbers)
     return [struct.unpack("<f", struct.pack("<f", number / length))[0] for number in numbers]
