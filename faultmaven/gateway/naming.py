@@ -25,19 +25,15 @@ def make_name_table(
         others: providers that are in no row.
     """
     settings = registry.settings
-    aliases: dict[str, str] = {}
-    open_ended = set()
     catalog = get_catalog()
     # A server of one's own that nobody has set up can be asked by its name, and is not offered.
     available = registry.get_available_providers()
     status = registry.get_provider_status(available)
     models = {name: _models_of(registry, name, status[name]["model"]) for name in available}
-    for name in registry.get_all_provider_names():
-        row = _row(registry, name)
-        for alias in row.get("aliases") or ():
-            aliases.setdefault(alias, name)
-        if name in models and (row.get("local") or not catalog.list(name)):
-            open_ended.add(name)
+    open_ended = {
+        name for name in available if _row(registry, name).get("local") or not catalog.list(name)
+    }
+    aliases = {alias: named[0] for alias, named in registry.get_aliases().items()}
     models |= {name: provider.get_supported_models() for name, provider in others.items()}
     sections = settings.file.data if settings.file else {}
     names: Mapping[str, Any] = sections.get("models") or {}

@@ -16,12 +16,11 @@ def aliases_in(sources: RowSources) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in sources.names():
         try:
-            stated = sources.find(name)
+            aliases = sources.aliases_of(name)
         except ConfigurationError:
             continue  # a package that cannot be loaded; who asks for its row hears of it
-        if stated is not None and isinstance(stated.row, dict):
-            for alias in stated.row.get("aliases") or ():
-                found.setdefault(alias, []).append(name)
+        for alias in aliases:
+            found.setdefault(alias, []).append(name)
     return found
 
 

@@ -156,6 +156,10 @@ class ProviderRegistry:
         states: list[KeyState] = provider.key_states()
         return states
 
+    def get_aliases(self) -> dict[str, list[str]]:
+        """Give the rows' other names, each with the rows that it means: one, where nothing is wrong."""
+        return dict(self._roster.aliases())
+
     def get_row(self, name: str) -> dict[str, Any]:
         """Give a row complete: checked, with its base and the conventions filled in.
 

@@ -161,12 +161,21 @@ class Roster:
 
     def _is_configured(self, name: str) -> bool:
         try:
+            if self._lacks_key(name):
+                return False
             row = self.sources.complete(name)
             return row["status"] not in rows.REFUSED_STATUS and not rows.missing_variables(
                 name, row, self._settings
             )
         except (ConfigurationError, ConfigFileError):
             return False
+
+    def _lacks_key(self, name: str) -> bool:
+        """Tell whether a row of the table lacks its key, as most do: then nothing else is looked at."""
+        stated = self.sources.find(name)
+        if stated is None or stated.place != BUILT_IN or "base" in stated.row:
+            return False
+        return rows.lacks_key(name, stated.row, self._settings)
 
     def _named_in_settings(self) -> set[str]:
         chosen = [getattr(self._settings, f"{role}_provider") for role in ROLES]

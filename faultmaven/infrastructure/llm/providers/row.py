@@ -90,6 +90,11 @@ def missing_variables(name: str, row: Row, settings: Settings) -> list[str]:
     return _Resolver(name, complete_row(name, row), settings).missing()
 
 
+def lacks_key(name: str, row: Row, settings: Settings) -> bool:
+    """Tell whether a row needs a key and none is set."""
+    return _Resolver(name, complete_row(name, row), settings).lacks_key()
+
+
 def has_set_variable(name: str, row: Row, settings: Settings) -> bool:
     """Tell whether anything is set of what a row reads: key, address, model or another variable."""
     return _Resolver(name, complete_row(name, row), settings).reads_anything()
@@ -129,8 +134,7 @@ class _Resolver:
     def missing(self) -> list[str]:
         wanted: list[str] = []
         row = self.row
-        needs_key = row["api_key_var"] is not None and not row.get("api_key_optional")
-        if needs_key and (row.get("auth") or {}).get("style") != "none" and not self._key():
+        if self.lacks_key():
             wanted.append(_either(row["api_key_var"]))
         for key, described in (row.get("variables") or {}).items():
             if key not in self.variables and not described.get("optional"):
@@ -142,6 +146,11 @@ class _Resolver:
         for text in _whole_addresses(row):
             wanted += self._unset(text)
         return list(dict.fromkeys(wanted))
+
+    def lacks_key(self) -> bool:
+        row = self.row
+        needs_key = row["api_key_var"] is not None and not row.get("api_key_optional")
+        return needs_key and (row.get("auth") or {}).get("style") != "none" and not self._key()
 
     def reads_anything(self) -> bool:
         row = self.row

@@ -21,7 +21,7 @@ from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.providers.row import check_row, complete_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from importlib.metadata import EntryPoint
     from typing import Protocol
 
@@ -262,6 +262,20 @@ class RowSources:
             ConfigurationError: an installed package states it, and cannot be loaded.
         """
         return next(self._stated(name), None)
+
+    def aliases_of(self, name: str) -> Sequence[str]:
+        """Give a row's other names, as stated; a row that is based on itself keeps what it had.
+
+        Raises:
+            ConfigurationError: an installed package states it, and cannot be loaded.
+        """
+        for stated in self._stated(name):
+            row: Any = stated.row  # a package's may be anything
+            if not isinstance(row, dict):
+                break
+            if "aliases" in row or row.get("base") != name:
+                return row.get("aliases") or ()
+        return ()
 
     def complete(self, name: str) -> Row:
         """Give a row checked, with its bases and the conventions filled in.

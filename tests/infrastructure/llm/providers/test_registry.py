@@ -26,6 +26,7 @@ from faultmaven.infrastructure.llm.providers import (
     get_registry,
     reset_registry,
 )
+from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
 from faultmaven.infrastructure.llm.types import LLMChunk
 
 if TYPE_CHECKING:
@@ -174,6 +175,28 @@ def test_status_calls_a_server_configured_that_nobody_set_up() -> None:
     assert available <= configured
     assert "ollama" in configured - available
     assert all(status[name]["local"] for name in configured - available)
+
+
+def test_a_row_that_changes_itself_keeps_its_aliases(tmp_path: Path) -> None:
+    name, alias = next((n, r["aliases"][0]) for n, r in BUILTIN_ROWS.items() if r.get("aliases"))
+    file = tmp_path / "faultmaven.yaml"
+    file.write_text(f"providers:\n  {name}: {{ base: {name}, timeout: 7 }}\n", encoding="utf-8")
+    registry = ProviderRegistry(load_settings(faultmaven_config=str(file)))
+
+    assert registry.get_row(alias)["timeout"] == 7
+    assert registry.get_aliases()[alias] == [name]
+
+
+def test_a_row_that_changes_its_aliases_has_the_new_ones(tmp_path: Path) -> None:
+    name, alias = next((n, r["aliases"][0]) for n, r in BUILTIN_ROWS.items() if r.get("aliases"))
+    file = tmp_path / "faultmaven.yaml"
+    file.write_text(
+        f"providers:\n  {name}: {{ base: {name}, aliases: [mine] }}\n", encoding="utf-8"
+    )
+    registry = ProviderRegistry(load_settings(faultmaven_config=str(file)))
+
+    assert registry.resolve_name("mine") == name
+    assert alias not in registry.get_aliases()
 
 
 def test_server_named_by_an_alias_is_available() -> None:
