@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -166,12 +167,28 @@ def _explained(raw: bytes, exc: Exception) -> str:
     return f"The body is not valid JSON{where}: {what.partition(':')[0]}."
 
 
-def timeout_of(headers: Mapping[str, str]) -> float | None:
-    """Read `x-request-timeout`: seconds for the whole call; None where it is not sent.
+def deadline_of(
+    headers: Mapping[str, str], default_s: float | None, most_s: float | None
+) -> float | None:
+    """Give the monotonic instant that no try of a call may pass; None for none.
+
+    Args:
+        headers: the client's; `x-request-timeout` is its own bound in seconds.
+        default_s: for clients that say nothing.
+        most_s: for all of them.
 
     Raises:
-        Fault: it is not a number of seconds.
+        Fault: the client's bound is not a number of seconds.
     """
+    seconds = _timeout_of(headers)
+    if seconds is None:
+        seconds = default_s
+    if most_s is not None:
+        seconds = most_s if seconds is None else min(seconds, most_s)
+    return None if seconds is None else time.monotonic() + seconds
+
+
+def _timeout_of(headers: Mapping[str, str]) -> float | None:
     text = headers.get("x-request-timeout")
     if text is None:
         return None

@@ -13,7 +13,7 @@ from typing_extensions import override
 from faultmaven.gateway.accounting import account
 from faultmaven.gateway.answer import Answer, StreamedAnswer
 from faultmaven.gateway.attempts import first_good, settle
-from faultmaven.gateway.body import check_type, parse_object, read_body, timeout_of
+from faultmaven.gateway.body import check_type, deadline_of, parse_object, read_body
 from faultmaven.gateway.demand import limit_answer
 from faultmaven.gateway.early_head import EarlyHead
 from faultmaven.gateway.faults import Fault, fault_of
@@ -32,7 +32,6 @@ from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 
 if TYPE_CHECKING:
     from faultmaven.gateway.admission import Ticket
-    from faultmaven.gateway.allowance import Allowance
     from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.front import Ask, Encoder, FrontEnd
     from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
@@ -103,19 +102,15 @@ class ModelCall:
             )
         record.streamed = ask.stream
         plan = self._gateway.plan_for(ask.model, visit.caller)
-        deadline = self._deadline(visit, ask, bounds)
+        deadline = deadline_of(
+            visit.request.headers,
+            self._gateway.options.request_timeout_s,
+            bounds.stream_s if ask.stream else None,
+        )
         if not ticket.enter(ask.body, front.answer_fields):
             await ticket.queue(_left_s(deadline))
         serve = self._serve_stream if ask.stream else self._serve_whole
         return await serve(visit, ask, plan, deadline, record, ticket)
-
-    def _deadline(self, visit: Visit, ask: Ask, bounds: Allowance) -> float | None:
-        seconds = timeout_of(visit.request.headers)
-        if seconds is None:
-            seconds = self._gateway.options.request_timeout_s
-        if ask.stream and bounds.stream_s is not None:
-            seconds = bounds.stream_s if seconds is None else min(seconds, bounds.stream_s)
-        return None if seconds is None else time.monotonic() + seconds
 
     def _told(self, error: LLMError, record: Record, ticket: Ticket) -> Fault:
         fault = fault_of(error)

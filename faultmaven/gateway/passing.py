@@ -6,14 +6,13 @@ at (docs/decisions/passing-on.md).
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from faultmaven.gateway.answer import Answer, StreamedAnswer
-from faultmaven.gateway.body import read_body
+from faultmaven.gateway.body import deadline_of, read_body
 from faultmaven.gateway.demand import BYTES_PER_TOKEN
 from faultmaven.gateway.faults import Fault, fault_of
 from faultmaven.gateway.idempotency import HEADER, digest_of, may_have_run
@@ -125,13 +124,17 @@ class Passing:
         if not ticket.enter({}, ()):
             await ticket.queue(None)
         ticket.choose(provider.provider_name, provider.config.row)
-        if (stream_s := ticket.allowance.stream_s) is not None:
-            forward.deadline = time.monotonic() + stream_s
+        forward.deadline = deadline_of(
+            visit.request.headers,
+            self._gateway.options.request_timeout_s,
+            ticket.allowance.stream_s,
+        )
         reply = await call_with_retries(
             partial(_open, provider, forward, record),
             policy=RetryPolicy(max_retries=provider.config.max_retries),
             budget=self._budgets[provider.provider_name],
             deadline=forward.deadline,
+            attempt_timeout_s=forward.timeout_s,
         )
         try:
             return await self._answer(visit, reply, record, ticket.fields())

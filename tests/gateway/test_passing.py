@@ -38,8 +38,24 @@ async def host(*answers: bytes) -> AsyncIterator[tuple[str, list[str]]]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", seen
 
 
-def sent(client: Any, method: str, path: str) -> Any:
-    bearer = {"Authorization": f"Bearer {KEY}"}
+@asynccontextmanager
+async def silent() -> AsyncIterator[str]:
+    """Take connections, and never answer."""
+    gone = asyncio.Event()
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gone.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        gone.set()
+
+
+def sent(client: Any, method: str, path: str, **headers: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    bearer = {"Authorization": f"Bearer {KEY}"} | named
     return client.session.request(method, client.url + path, headers=bearer)
 
 
@@ -167,6 +183,18 @@ async def test_a_refusal_is_not_kept_for_its_idempotency_key(start, upstream, sp
                 assert reply.status == int(spec.partition(":")[2])
 
     assert len(upstream.requests) == times
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_client_bounds_all_tries_together(start, method):
+    async with (
+        silent() as url,
+        start(OPENAI_API_BASE=url, LLM_MAX_RETRIES="2") as client,
+        sent(client, method, "/p/openai/files", x_request_timeout="0.05") as reply,
+    ):
+        error = (await reply.json())["error"]
+
+    assert (reply.status, error["code"]) == (504, "upstream_timeout")
 
 
 async def test_a_stream_is_passed_on_as_it_comes(start, upstream):
