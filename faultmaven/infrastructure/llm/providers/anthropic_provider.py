@@ -10,6 +10,7 @@ from faultmaven.infrastructure.llm.wire.anthropic_messages import (
     request_to_wire,
     response_from_wire,
     token_count_from_wire,
+    unsupported_parameters,
 )
 from faultmaven.infrastructure.llm.wire.anthropic_stream import AnthropicStreamReader
 
@@ -23,21 +24,12 @@ if TYPE_CHECKING:
 ANTHROPIC_VERSION = "2023-06-01"
 # For `can_forward`: a body of `POST /messages/count_tokens`.
 COUNT_FORMAT = "anthropic_count_tokens"
-# OpenAI's parameters that the API answers 400 to (documentation, read 2026-11-20).
-_NOT_TAKEN = (
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "n",
-)
 
 
 class AnthropicProvider(QuestionProvider):
     """Any host that speaks Anthropic's Messages API."""
 
+    own_tools: ClassVar[str] = "anthropic"
     wire_format: ClassVar[str | None] = "anthropic_messages"
     default_auth: ClassVar[Mapping[str, Any]] = {"style": "header", "header": "x-api-key"}
     # At clouds that want it in the body, in place of the header (their documentation, read 2026-11-21).
@@ -56,8 +48,8 @@ class AnthropicProvider(QuestionProvider):
         return self._version | super()._get_headers()
 
     def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
-        del request
-        return _NOT_TAKEN
+        model = self.get_effective_model(request.model)
+        return unsupported_parameters(request, model, options=self._rules_for(model).row)
 
     def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
         model = request.model or ""

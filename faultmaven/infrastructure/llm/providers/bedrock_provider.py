@@ -30,6 +30,7 @@ class BedrockProvider(AWSProvider, WireProvider, EmbeddingProvider):
     wire: ClassVar[Wire] = Wire(
         request_to_wire, response_from_wire, ConverseStreamReader, unsupported_parameters
     )
+    takes_cache_marks: ClassVar[bool] = False
     default_embedding_model: ClassVar[str] = "amazon.titan-embed-text-v2:0"
 
     @override

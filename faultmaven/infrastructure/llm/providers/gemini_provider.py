@@ -35,6 +35,7 @@ class GeminiProvider(WireProvider, EmbeddingProvider):
     )
     default_auth: ClassVar[Mapping[str, Any]] = {"style": "header", "header": "x-goog-api-key"}
     default_embedding_model: ClassVar[str] = "gemini-embedding-001"
+    own_tools: ClassVar[str] = "gemini"
     takes_cache_marks: ClassVar[bool] = False
     # A proxy that loses alt=sse leaves one JSON array.
     streams_json: ClassVar[bool] = True

@@ -57,7 +57,9 @@ from faultmaven.infrastructure.llm.wire.body_kind import EVENT_STREAM, JSON, hol
 from faultmaven.infrastructure.llm.wire.context_window import ContextWindows
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
 from faultmaven.infrastructure.llm.wire.estimate import estimate_usage
+from faultmaven.infrastructure.llm.wire.foreign import foreign_tools
 from faultmaven.infrastructure.llm.wire.parameters import ParameterRules, make_rules
+from faultmaven.infrastructure.llm.wire.partial_text import PartialText
 from faultmaven.infrastructure.llm.wire.simple_stream import SimpleStreamReader
 from faultmaven.infrastructure.llm.wire.structured import (
     ask_for_structure,
@@ -107,6 +109,9 @@ class HTTPChat(HTTPService):
 
     # Whether `cache_control` may stand in what this class posts, where the row does not say.
     takes_cache_marks: ClassVar[bool] = True
+
+    # Whose tools, which nobody else can run, this class may post; see `foreign_tools`.
+    own_tools: ClassVar[str] = ""
 
     # Whether streams come as `application/json` too: one value a line, or one growing array.
     streams_json: ClassVar[bool] = False
@@ -163,12 +168,12 @@ class HTTPChat(HTTPService):
         Tries are repeated only until the first piece is there; later the stream ends in an error.
 
         Raises:
-            StreamInterruptedError: the connection broke; `partial_text` is what had come.
+            StreamInterruptedError: the connection broke; `partial_text` is what had come, its first 128 KiB.
             ResponseFormatError: the whole answer, now that it is there, does not match the schema.
             LLMError: as for `complete`, or what the provider reported within the stream.
         """
         call, opened = await self._answered(replace(request, stream=True), self._open_stream)
-        text: list[str] = []
+        text = PartialText()
         kept: list[LLMChunk] = []
         receipt: Route | None = call.route
         is_logged = logger.isEnabledFor(logging.DEBUG)
@@ -178,7 +183,7 @@ class HTTPChat(HTTPService):
                 if receipt is not None:
                     chunk.route, receipt = receipt, None
                 if chunk.text:
-                    text.append(chunk.text)
+                    text.add(chunk.text)
                 if chunk.finish_reason or chunk.usage is not None:
                     self._complete_last(chunk, call)
                 if keeps:
@@ -188,7 +193,7 @@ class HTTPChat(HTTPService):
                 read_structure(assemble(kept), call.schema, call.level)
             call.passage.succeeded()
         except LLMError as error:
-            explained = self._explain_interruption(error, call, "".join(text))
+            explained = self._explain_interruption(error, call, str(text))
             call.passage.failed(explained)
             if explained is error:
                 raise
@@ -298,6 +303,9 @@ class HTTPChat(HTTPService):
         without = self._unsupported_parameters(request)
         if without:
             request = rules.leave_out(request, without, route.unsupported)
+        if request.tools:
+            foreign = foreign_tools(request, self.own_tools)
+            request = rules.leave_out_tools(request, foreign, route.unsupported)
         schema = requested_schema(request)
         level = ""
         if schema is not None:

@@ -33,6 +33,7 @@ class OllamaProvider(WireProvider):
     wire: ClassVar[Wire] = Wire(
         request_to_wire, response_from_wire, OllamaStreamReader, unsupported_parameters
     )
+    takes_cache_marks: ClassVar[bool] = False
     # Ollama's cloud names its lines of JSON so.
     streams_json: ClassVar[bool] = True
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import override
+
 from faultmaven.infrastructure.llm.providers.call import Call
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 from faultmaven.infrastructure.llm.providers.http_service import parse_json
 from faultmaven.infrastructure.llm.types import EmbeddingResponse, LLMRequest
+from faultmaven.infrastructure.llm.wire.foreign import CHAT_FIELDS, foreign_fields
 from faultmaven.infrastructure.llm.wire.openai_chat import request_to_wire, response_from_wire
 from faultmaven.infrastructure.llm.wire.openai_chat_stream import OpenAIChatStreamReader
 from faultmaven.infrastructure.llm.wire.openai_embeddings import embeddings_from_wire
@@ -40,6 +43,10 @@ class OpenAIProvider(HTTPProvider):
         if "reasoning_effort" in body and "request" in row.get("reasoning", {}):
             return False
         return super().can_forward(wire_format, body)
+
+    @override
+    def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:
+        return foreign_fields(request, CHAT_FIELDS)
 
     def _forward_model(self, model: str | None, wire_format: str) -> str:
         del wire_format

@@ -47,6 +47,7 @@ class OpenAIResponsesProvider(WireProvider, EmbeddingProvider):
         request_to_wire, response_from_wire, ResponsesStreamReader, unsupported_parameters
     )
     wire_format: ClassVar[str | None] = "openai_responses"
+    own_tools: ClassVar[str] = "responses"
     takes_cache_marks: ClassVar[bool] = False
 
     @override

@@ -42,10 +42,7 @@ _OWN_SERVICE: Final = frozenset(
         "anthropic_version",
         "betas",
         "cache_control",
-        "container",
-        "context_management",
         "inference_geo",
-        "mcp_servers",
         "service_tier",
         "speed",
     }

@@ -27,6 +27,7 @@ from faultmaven.infrastructure.llm.wire.fields import (
     sum_of,
     text_in,
 )
+from faultmaven.infrastructure.llm.wire.foreign import ANTHROPIC_FIELDS, foreign_fields
 from faultmaven.infrastructure.llm.wire.structured import ask_for_structure
 
 if TYPE_CHECKING:
@@ -72,6 +73,32 @@ _COUNTED: Final = frozenset(
 )
 _TOOL_CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
 
+# Of OpenAI's fields; the API answers 400 to the others (documentation, read 2026-11-20).
+_TAKEN: Final = ANTHROPIC_FIELDS | {"parallel_tool_calls", "user"}
+# What thinking leaves of sampling.
+_LEAST_TOP_P: Final = 0.95
+_EFFORT_ALONE: Final = "output_config.effort"
+_OWN_TIERS: Final = ("auto", "standard_only")
+
+
+def unsupported_parameters(
+    request: LLMRequest, model: str = "", *, options: Mapping[str, Any] | None = None
+) -> tuple[str, ...]:
+    """Name what this request asks for and the dialect has no place for; see `request_to_wire`."""
+    has_own_tier = request.extra.get("service_tier") in _OWN_TIERS
+    taken = _TAKEN | {"service_tier"} if has_own_tier else _TAKEN
+    found = ["seed", *foreign_fields(request, taken)]
+    if request.reasoning_effort in (None, "none") or _style(model, options) == _EFFORT_ALONE:
+        return tuple(found)
+    # With thinking no tool can be forced, and sampling is the API's own (guide, read 2026-11-20).
+    if request.tools and _is_forced(request.tool_choice):
+        return (*found, "reasoning_effort")
+    if request.temperature != 1:
+        found.append("temperature")
+    if request.top_p is not None and request.top_p < _LEAST_TOP_P:
+        found.append("top_p")
+    return (*found, "top_k")
+
 
 def request_to_wire(
     request: LLMRequest,
@@ -109,13 +136,12 @@ def request_to_wire(
     extra = dict(request.extra)
     _add_tools(body, request, extra.pop("parallel_tool_calls", None))
     if request.reasoning_effort is not None:
-        styled = ((options or {}).get("reasoning") or {}).get("request")
-        style = styled or _style_of(model)
-        EFFORT_STYLES[style](body, request.reasoning_effort, max_tokens_default)
+        EFFORT_STYLES[_style(model, options)](body, request.reasoning_effort, max_tokens_default)
     if (schema := content.wanted_schema(request)) is not None:
         form = {"type": "json_schema", "schema": _closed(schema)}
         body["output_config"] = {**body.get("output_config", {}), "format": form}
-    if user_id := (request.metadata or {}).get("user_id"):
+    user = extra.pop("user", None)
+    if user_id := (request.metadata or {}).get("user_id") or user:
         body["metadata"] = {"user_id": str(user_id)}
     return content.merge_extra(body, extra)
 
@@ -273,7 +299,14 @@ def _tool_choice(choice: str | dict[str, Any] | None) -> dict[str, Any] | None:
     return choice
 
 
-def _style_of(model: str) -> str:
+def _is_forced(choice: Any) -> bool:
+    return choice in ("required", "any") or isinstance(choice, dict)
+
+
+def _style(model: str, options: Mapping[str, Any] | None) -> str:
+    styled: str | None = ((options or {}).get("reasoning") or {}).get("request")
+    if styled is not None:
+        return styled
     by_budget = any(fnmatchcase(model, pattern) for pattern in BUDGET_MODELS)
     return "thinking.budget" if by_budget else "thinking.adaptive"
 
@@ -307,7 +340,7 @@ def _ask_by_effort(body: dict[str, Any], effort: str, limit_tokens: int) -> None
 EFFORT_STYLES: Final[Mapping[str, Callable[[dict[str, Any], str, int], None]]] = {
     "thinking.adaptive": _ask_adaptively,
     "thinking.budget": _ask_by_budget,
-    "output_config.effort": _ask_by_effort,
+    _EFFORT_ALONE: _ask_by_effort,
 }
 
 

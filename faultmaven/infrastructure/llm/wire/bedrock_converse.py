@@ -23,6 +23,7 @@ from faultmaven.infrastructure.llm.wire.fields import (
     sum_of,
     text_in,
 )
+from faultmaven.infrastructure.llm.wire.foreign import foreign_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -89,7 +90,7 @@ def unsupported_parameters(request: LLMRequest) -> tuple[str, ...]:
         found.append("response_format")
     if request.tool_choice == "none" and request.tools and _has_calls(request):
         found.append("tool_choice")
-    return tuple(found)
+    return (*found, *foreign_fields(request, frozenset()))
 
 
 def request_to_wire(

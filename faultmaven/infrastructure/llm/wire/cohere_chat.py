@@ -20,6 +20,7 @@ from faultmaven.infrastructure.llm.wire.fields import (
     optional_text_in,
     text_in,
 )
+from faultmaven.infrastructure.llm.wire.foreign import foreign_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,14 +40,15 @@ FAILED: Final = frozenset({"ERROR", "TIMEOUT", "ERROR_LIMIT", "USER_CANCEL"})
 THINKING_FORMAT: Final = "cohere-thinking-v2"
 TOOL_PLAN_FORMAT: Final = "cohere-tool-plan-v2"
 
+# Of OpenAI's fields.
+_TAKEN: Final = frozenset({"frequency_penalty", "logprobs", "presence_penalty"})
 _TOOL_CHOICES: Final = {"required": "REQUIRED", "none": "NONE"}
 _THINKING_BUDGETS: Final = {"minimal": 512, "low": 1024, "medium": 8192}
 
 
 def unsupported_parameters(request: LLMRequest) -> tuple[str, ...]:
-    """Name what this request asks for and the dialect has no place for: nothing."""
-    del request
-    return ()
+    """Name what this request asks for and the dialect has no place for."""
+    return foreign_fields(request, _TAKEN)
 
 
 def request_to_wire(

@@ -30,10 +30,10 @@ _EFFORT_BY_BUDGET: Final = ((0, "none"), (512, "minimal"), (4096, "low"), (12000
 _EXTRA: Final = {
     "audioTimestamp": "audioTimestamp",
     "frequencyPenalty": "frequency_penalty",
-    "logprobs": "logprobs",
+    "logprobs": "top_logprobs",
     "mediaResolution": "mediaResolution",
     "presencePenalty": "presence_penalty",
-    "responseLogprobs": "responseLogprobs",
+    "responseLogprobs": "logprobs",
     "speechConfig": "speechConfig",
     "topK": "top_k",
 }
@@ -44,7 +44,7 @@ _NOT_IN_JSON_SCHEMA: Final = frozenset({"nullable", "propertyOrdering", "propert
 def request_from_wire(body: Any) -> LLMRequest:
     """Read the body of `:generateContent` or `:streamGenerateContent`; the model is in the address.
 
-    `safetySettings` and `labels` mean something to Google's own service only and are left out.
+    `labels` mean something to Google's own service only and are left out.
 
     Raises:
         InvalidRequestError: a field is missing or of the wrong type; `code` is its name.
@@ -63,6 +63,8 @@ def request_from_wire(body: Any) -> LLMRequest:
     }
     if field(config, "responseModalities") not in (None, ["TEXT"]):
         extra["responseModalities"] = field(config, "responseModalities")
+    if (settings := field(body, "safetySettings")) is not None:
+        extra["safetySettings"] = settings
     schema = _schema_of(config)
     as_json = field(config, "responseMimeType") == "application/json"
     request = LLMRequest(

@@ -23,6 +23,7 @@ from faultmaven.infrastructure.llm.wire.fields import (
     sum_of,
     text_in,
 )
+from faultmaven.infrastructure.llm.wire.foreign import GEMINI_FIELDS, foreign_fields
 from faultmaven.infrastructure.llm.wire.partial_arguments import PartialArguments
 
 if TYPE_CHECKING:
@@ -73,11 +74,15 @@ _TOOL_MODES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 # Vertex AI's word for arguments in pieces, which a caller may give at the top.
 _STREAM_ARGUMENTS: Final = "streamFunctionCallArguments"
 
+# Of OpenAI's fields, and its own.
+_TAKEN: Final = GEMINI_FIELDS | {
+    "frequency_penalty", "logprobs", "presence_penalty", "top_logprobs",
+}  # fmt: skip
+
 
 def unsupported_parameters(request: LLMRequest) -> tuple[str, ...]:
-    """Name what this request asks for and the dialect has no place for: nothing."""
-    del request
-    return ()
+    """Name what this request asks for and the dialect has no place for."""
+    return foreign_fields(request, _TAKEN)
 
 
 def request_to_wire(
@@ -101,7 +106,7 @@ def request_to_wire(
         body["systemInstruction"] = {"parts": [{"text": text} for text in system]}
     if request.tools:
         body["tools"] = list(_tools_to_wire(request.tools))
-    extra = dict(request.extra)
+    extra = _in_own_words(request.extra)
     choice = _tool_choice_to_wire(request) or {}
     if _STREAM_ARGUMENTS in extra:
         choice[_STREAM_ARGUMENTS] = extra.pop(_STREAM_ARGUMENTS)
@@ -110,6 +115,17 @@ def request_to_wire(
     if config := _config_to_wire(request, style):
         body["generationConfig"] = config
     return content.merge_extra(body, extra, "generationConfig", CONFIG_FIELDS)
+
+
+def _in_own_words(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Say OpenAI's wish for log probabilities, true and a number, as a wish and the number."""
+    said = dict(extra)
+    if isinstance(wanted := said.get("logprobs"), bool):
+        del said["logprobs"]
+        said["responseLogprobs"] = wanted
+    if (most := said.pop("top_logprobs", None)) is not None:
+        said["logprobs"] = most
+    return said
 
 
 def _config_to_wire(request: LLMRequest, style: str) -> dict[str, Any]:

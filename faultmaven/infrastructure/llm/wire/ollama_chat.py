@@ -30,6 +30,7 @@ from faultmaven.infrastructure.llm.wire.fields import (
     optional_text_in,
     text_in,
 )
+from faultmaven.infrastructure.llm.wire.foreign import foreign_fields
 from faultmaven.infrastructure.llm.wire.reader import StreamReader
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ OPTION_FIELDS = frozenset({
     "top_k", "typical_p",
 })  # fmt: skip
 
+# Of OpenAI's fields.
+_TAKEN = frozenset({"frequency_penalty", "logprobs", "presence_penalty", "top_logprobs"})
+
 # Ollama knows three levels, and false (client 0.6.3).
 THINK_LEVELS: Mapping[str, bool | str] = {
     "none": False, "minimal": "low", "low": "low", "medium": "medium",
@@ -57,7 +61,7 @@ THINK_LEVELS: Mapping[str, bool | str] = {
 def unsupported_parameters(request: LLMRequest) -> tuple[str, ...]:
     """Name what this request asks for and the dialect has no place for."""
     forced = request.tool_choice == "required" or content.forced_tool(request) is not None
-    return ("tool_choice",) if forced else ()
+    return (*(("tool_choice",) if forced else ()), *foreign_fields(request, _TAKEN))
 
 
 def request_to_wire(

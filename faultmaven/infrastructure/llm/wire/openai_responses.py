@@ -20,6 +20,7 @@ from faultmaven.infrastructure.llm.wire.fields import (
     optional_text_in,
     text_in,
 )
+from faultmaven.infrastructure.llm.wire.foreign import foreign_fields
 from faultmaven.infrastructure.llm.wire.openai_chat import is_strict_schema
 from faultmaven.infrastructure.llm.wire.reported_cost import reported_cost_usd
 
@@ -38,10 +39,17 @@ FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
 # Marks blocks of `reasoning_details` as this dialect's, so that no other provider's come back to it.
 DETAILS_FORMAT: Final = "openai-responses-v1"
 
+# Of the other fields of chat completions.
+_TAKEN: Final = frozenset({
+    "max_tool_calls", "parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention",
+    "safety_identifier", "service_tier", "store", "top_logprobs", "user", "verbosity",
+})  # fmt: skip
+
 
 def unsupported_parameters(request: LLMRequest) -> tuple[str, ...]:
     """Name what this request asks for and the dialect has no place for."""
-    return tuple(name for name in ("stop", "seed") if getattr(request, name) is not None)
+    unset = [name for name in ("stop", "seed") if getattr(request, name) is not None]
+    return (*unset, *foreign_fields(request, _TAKEN))
 
 
 def request_to_wire(
@@ -77,7 +85,10 @@ def request_to_wire(
         if request.reasoning_effort != "none":
             # Without it nothing can go back on the next turn where the provider keeps no state.
             body["include"] = ["reasoning.encrypted_content"]
-    return content.merge_extra(body, request.extra)
+    extra = dict(request.extra)
+    if verbosity := extra.pop("verbosity", None):
+        body["text"] = {**body.get("text", {}), "verbosity": verbosity}
+    return content.merge_extra(body, extra)
 
 
 def _items_of(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """OpenAI Responses, the client's side: requests in.
 
 Nothing is stored here, so what refers to a stored answer is refused.  Tools that a provider would have to
-run itself are left out, as most providers have none of them.
+run itself are marked as such, as most providers have none of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import InvalidRequestError
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, ToolCall
 from faultmaven.infrastructure.llm.wire import content
+from faultmaven.infrastructure.llm.wire.foreign import HostedTool
 from faultmaven.infrastructure.llm.wire.openai_responses import DETAILS_FORMAT
 from faultmaven.infrastructure.llm.wire.shapes import check_request
 
@@ -27,7 +28,7 @@ SEALED_PREFIX: Final = "fm1."
 # Read below, or of meaning to OpenAI's own service only.
 _NOT_EXTRA: Final = frozenset({
     "background", "client_metadata", "context_management", "conversation", "include", "input",
-    "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model", "moderation",
+    "instructions", "max_output_tokens", "metadata", "model", "moderation",
     "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_options",
     "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier", "store", "stream",
     "stream_options", "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p",
@@ -84,6 +85,10 @@ def request_from_wire(body: Any) -> ResponsesCall:
         stream=bool(_typed(body, "stream", bool)),
         extra=extra,
     )
+    if (most := body.get("top_logprobs")) is not None:
+        extra |= {"logprobs": True, "top_logprobs": most}
+    if (verbosity := (_typed(body, "text", dict) or {}).get("verbosity")) is not None:
+        extra["verbosity"] = verbosity
     if not tools:
         extra.pop("parallel_tool_calls", None)
     return ResponsesCall(check_request(request), namespaces)
@@ -240,6 +245,10 @@ def _tools(
                     name = str(inner.get("name") or "")
                     namespaces[_flat_name(space, name)] = (space, name)
                     functions.append(_function(inner, _flat_name(space, name)))
+                else:
+                    functions.append(HostedTool(inner))
+        elif isinstance(tool, dict):
+            functions.append(HostedTool(tool))
     return functions, namespaces
 
 

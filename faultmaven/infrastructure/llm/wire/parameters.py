@@ -54,6 +54,15 @@ _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "reasoning_effort": ("none",),
     "tool_choice": ("auto",),
 }
+# The same where it is the dialect that has no place for the parameter: whether calls are made one by one is
+# nothing to a model that makes one only, and something to an API that cannot be told.
+_NEUTRAL_TO_DIALECTS: Final[dict[str, tuple[Any, ...]]] = {
+    "modalities": (["text"],),
+    "parallel_tool_calls": (True,),
+    "service_tier": ("auto", "default"),
+    "store": (False,),
+    "verbosity": ("medium",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +144,34 @@ class ParameterRules:
         read = _reader(request)
         given = {n: v for n in names if n not in _BY_LEVEL and (v := read(n)) is not None}
         for name, value in given.items():
-            self._refuse(name, value, report)
+            neutral = _NEUTRAL_TO_DIALECTS.get(name, _NEUTRAL.get(name, ()))
+            if not is_default(value) and value not in neutral:
+                self.refuse(name, report)
         return _with_changes(request, dict.fromkeys(given)) if given else request
+
+    def leave_out_tools(
+        self, request: LLMRequest, foreign: Iterable[tuple[dict[str, Any], str]], report: list[str]
+    ) -> LLMRequest:
+        """Give the request without tools that only another API's service can run.
+
+        Args:
+            request: not changed.
+            foreign: those of its tools, each with its name.
+            report: gets a sentence for each.
+
+        Raises:
+            UnsupportedParameterError: as for `adapt`.
+        """
+        out = []
+        for tool, name in foreign:
+            self.refuse(f"the tool {name}", report)
+            out.append(tool)
+        if not out:
+            return request
+        kept = [tool for tool in request.tools or () if tool not in out]
+        if kept:
+            return replace(request, tools=kept)
+        return _with_changes(request, {"tools": None, **dict.fromkeys(_WITH_TOOLS)})
 
     def adapt_body(self, body: dict[str, Any], report: list[str]) -> dict[str, Any]:
         """Do to a client's whole body what `adapt` and `finish` do to a request; it is changed.

@@ -17,7 +17,7 @@ def read(**fields):
 def test_settings_are_read():
     request = read(
         temperature=0, top_p=0.5, top_k=3, stop_sequences=["x"], stream=True,
-        metadata={"user_id": "{}"}, context_management={}, anthropic_version="v",
+        metadata={"user_id": "{}"}, inference_geo="eu", anthropic_version="v",
     )  # fmt: skip
 
     assert (request.model, request.max_tokens, request.temperature) == ("m", 5, 0)

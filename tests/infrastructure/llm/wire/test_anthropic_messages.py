@@ -7,12 +7,13 @@ from faultmaven.infrastructure.llm.errors import (
     ResponseFormatError,
     UnsupportedParameterError,
 )
-from faultmaven.infrastructure.llm.types import LLMRequest, make_request
+from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, make_request
 from faultmaven.infrastructure.llm.wire.anthropic_messages import (
     count_request_to_wire,
     request_to_wire,
     response_from_wire,
     token_count_from_wire,
+    unsupported_parameters,
 )
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}
@@ -396,3 +397,54 @@ def test_token_count_is_read():
     for body in ({}, {"input_tokens": "5"}, [], None):
         with pytest.raises(ResponseFormatError):
             token_count_from_wire(body)
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "named"),
+    [
+        ("claude-new", {"reasoning_effort": "high"}, {"top_k", "temperature"}),
+        ("claude-new", {"reasoning_effort": "high", "temperature": 1}, {"top_k"}),
+        (
+            "claude-new",
+            {"reasoning_effort": "low", "temperature": 1, "top_p": 0.5},
+            {"top_k", "top_p"},
+        ),
+        ("claude-new", {"reasoning_effort": "low", "temperature": 1, "top_p": 0.97}, {"top_k"}),
+        ("claude-new", {"reasoning_effort": "none", "top_p": 0.5}, set()),
+        ("claude-new", {"tools": [TOOL], "tool_choice": "required"}, set()),
+        (
+            "claude-new",
+            {"reasoning_effort": "high", "tools": [TOOL], "tool_choice": "required"},
+            {"reasoning_effort"},
+        ),
+        (
+            "claude-new",
+            {
+                "reasoning_effort": "high",
+                "tools": [TOOL],
+                "tool_choice": {"type": "function", "function": {"name": "f"}},
+            },
+            {"reasoning_effort"},
+        ),
+        ("claude-new", {"extra": {"service_tier": "flex", "user": "u"}}, {"service_tier"}),
+        ("claude-new", {"extra": {"service_tier": "auto", "mcp_servers": []}}, set()),
+    ],
+)
+def test_thinking_leaves_no_choice_of_tools_and_little_of_sampling(model, asked, named):
+    request = LLMRequest([LLMMessage(role="user", content="Hi")], **asked)
+
+    assert {*unsupported_parameters(request, model)} - {"seed"} == named
+
+
+def test_an_effort_alone_leaves_all_of_it():
+    request = LLMRequest(
+        [LLMMessage(role="user", content="Hi")], reasoning_effort="high", tools=[TOOL],
+        tool_choice="required",
+    )  # fmt: skip
+    options = {"reasoning": {"request": "output_config.effort"}}
+
+    assert unsupported_parameters(request, "claude-new", options=options) == ("seed",)
+
+
+def test_openais_user_is_the_user():
+    assert to_wire(extra={"user": "ada"})["metadata"] == {"user_id": "ada"}

@@ -3,6 +3,7 @@
 import pytest
 
 from faultmaven.infrastructure.llm.errors import InvalidRequestError
+from faultmaven.infrastructure.llm.wire.foreign import HostedTool
 from faultmaven.infrastructure.llm.wire.openai_responses import request_to_wire, response_from_wire
 from faultmaven.infrastructure.llm.wire.openai_responses_encoder import response_to_wire
 from faultmaven.infrastructure.llm.wire.openai_responses_front import request_from_wire
@@ -148,7 +149,9 @@ def test_tools_are_functions_and_namespaces_are_flattened():
         parallel_tool_calls=False,
     )
 
-    assert [t["function"]["name"] for t in call.request.tools] == ["f", "ns__f"]
+    functions = [t["function"]["name"] for t in call.request.tools if "function" in t]
+    hosted = [t["type"] for t in call.request.tools if isinstance(t, HostedTool)]
+    assert (functions, hosted) == (["f", "ns__f"], ["custom", "web_search"])
     assert call.namespaces == {"ns__f": ("ns", "f")}
     assert (call.request.tool_choice, call.request.extra) == (
         "auto",
