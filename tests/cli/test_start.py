@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # What a gateway needs when something is asked for that few ask for, or never.
 UNNEEDED = [
+    "aiohttp.web",
     "faultmaven.infrastructure.llm.ledger",
     "faultmaven.infrastructure.llm.providers.bedrock_provider",
     "faultmaven.infrastructure.llm.providers.embedded_provider",
