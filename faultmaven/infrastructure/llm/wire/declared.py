@@ -63,7 +63,10 @@ class Pointer:
     def is_in(self, data: Any) -> bool:
         """Tell whether the place exists, even if null is there."""
         for step in self._steps:
-            data = data.get(step, _ABSENT) if isinstance(data, dict) else _ABSENT
+            if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
+                data = data[int(step)]
+            else:
+                data = data.get(step, _ABSENT) if isinstance(data, dict) else _ABSENT
         return data is not _ABSENT
 
     def _inside(self, outer: Any, step: str, *, strict: bool) -> Iterable[Any]:
@@ -246,7 +249,10 @@ class DeclaredDialect:
             LLMError: the body says that the call failed.
             ResponseFormatError: the body is not what the dialect says.
         """
-        body, places = as_object(data, "body"), self.response
+        places = self.response
+        # A list is an answer only where the dialect says what is in it.
+        is_known_list = isinstance(data, list) and places.needed
+        body = data if is_known_list else as_object(data, "body")
         places.raise_error(body)
         for needed in places.needed:
             if not needed.is_in(body):

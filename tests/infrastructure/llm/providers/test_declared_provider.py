@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from faultmaven.config.schemas import PROVIDER, accepts, faults
-from faultmaven.infrastructure.llm.errors import ConfigurationError, LLMError
+from faultmaven.infrastructure.llm.errors import ConfigurationError, LLMError, ResponseFormatError
 from faultmaven.infrastructure.llm.providers.declared_provider import DeclaredProvider
 from faultmaven.infrastructure.llm.providers.row import check_row
 from faultmaven.infrastructure.llm.wire.assemble import assemble
@@ -40,6 +40,43 @@ class TestOllamaAsData(ProviderContract):
 
     def make_provider(self, base_url):
         return declared(base_url, **row_of("ollama-as-data.yaml"))
+
+
+async def test_a_task_of_hugging_face_is_a_prompt_and_a_list(canned):
+    canned.answer(
+        [{"generated_text": "Hi.", "details": {"finish_reason": "length", "generated_tokens": 2}}]
+    )
+    row = row_of("huggingface-task-as-data.yaml")
+    async with declared(canned.url, **row) as task:
+        answer = await task.generate("Hello", max_tokens=5, temperature=0.5, top_k=3, details=True)
+        await task.generate("Hello", max_tokens=None, temperature=0)
+
+    first, second = (request.json for request in canned.seen)
+    assert first == {
+        "inputs": "Hello",
+        "parameters": {
+            "max_new_tokens": 5, "temperature": 0.5, "do_sample": True, "return_full_text": False,
+            "top_k": 3, "details": True,
+        },
+    }  # fmt: skip
+    assert second == {"inputs": "Hello", "parameters": {"return_full_text": False}}
+    assert canned.last.path == "/"
+    assert (answer.content, answer.finish_reason, answer.output_tokens) == ("Hi.", "length", 2)
+
+
+@pytest.mark.parametrize("body", [[], [{}], ["text"], {"result": "Hi."}, "Hi."], ids=str)
+async def test_a_task_without_its_text_is_malformed(canned, body):
+    canned.answer(body)
+    async with declared(canned.url, **row_of("huggingface-task-as-data.yaml")) as task:
+        with pytest.raises(ResponseFormatError):
+            await task.generate("Hello")
+
+
+async def test_a_task_that_fails_says_why(canned):
+    canned.answer({"error": "Model is overloaded"})
+    async with declared(canned.url, **row_of("huggingface-task-as-data.yaml")) as task:
+        with pytest.raises(LLMError, match="overloaded"):
+            await task.generate("Hello")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
