@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import time
+import tracemalloc
 
 import pytest
 
@@ -168,6 +169,25 @@ async def test_what_waits_for_a_slow_reader_is_bounded(start, upstream, model):
     assert HIGH_WATER_BYTES + READ_BYTES + WRITE_HIGH_WATER_BYTES <= 192 * 1024
     assert upstream.last_request.blocked_s > 0
     assert upstream.last_request.events_sent < 20000
+
+
+@pytest.mark.parametrize("model", ["openai", "anthropic"], ids=["relayed", "translated"])
+async def test_what_has_been_passed_on_is_not_kept(client, model):
+    async with client.chat(f"{model}/fake", stream=True) as reply:
+        await reply.read()  # what is loaded once is loaded
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
+    body = FLOOD | {"model": f"{model}/fm:flood:1000:4096"}
+    tracemalloc.start()
+    writer.write(post(json.dumps(body).encode(), b"Connection: close"))
+    size = 0
+    while data := await reader.read(65536):
+        size += len(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    writer.close()
+
+    assert size > 4_000_000
+    assert peak < 2_500_000  # of the provider, the gateway and the client together
 
 
 async def test_a_client_that_closes_its_half_has_left(client, upstream):

@@ -199,7 +199,7 @@ class StreamInterruptedError(LLMError):
     """A stream ended before its answer did.
 
     Attributes:
-        partial_text: the text that had come by then.
+        partial_text: the text that had come by then, of a very long one the first 128 KiB.
     """
 
     def __init__(self, message: str, *, partial_text: str = "", **details: Any) -> None:

@@ -43,7 +43,6 @@ class AnthropicStreamReader:
         self._decoder = SSEDecoder()
         self._ending = Ending()
         self._usage: dict[str, Any] = {}
-        self._text: list[str] = []
         self._open: dict[int, _Thinking | _Call | None] = {}
 
     def feed(self, data: bytes) -> list[LLMChunk]:
@@ -84,7 +83,6 @@ class AnthropicStreamReader:
         return StreamInterruptedError(
             "The provider's stream ended without a stop reason.",
             code="stream_incomplete",
-            partial_text="".join(self._text),
         )
 
     def _read_last(self, chunks: list[LLMChunk]) -> None:
@@ -124,7 +122,6 @@ class AnthropicStreamReader:
                 text = delta.get("text")
                 if type(text) is str:
                     if text:
-                        self._text.append(text)
                         chunks.append(LLMChunk(text))
                     return
         self._read_kind(kind, event, chunks)
@@ -164,7 +161,6 @@ class AnthropicStreamReader:
         opened: _Thinking | _Call | None = None
         if kind == "text":
             if text := text_in(block, "text"):
-                self._text.append(text)
                 chunks.append(LLMChunk(text))
         elif kind == "tool_use":
             opened = self._start_call(block, chunks)

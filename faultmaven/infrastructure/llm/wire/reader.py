@@ -51,7 +51,6 @@ class StreamReader(ABC, Generic[Event]):
         self.events = 0
         self._decoder = decoder
         self.ending = Ending()
-        self._texts: list[str] = []
 
     def feed(self, data: bytes) -> list[LLMChunk]:
         """Take the next bytes of the body; give the chunks that they complete."""
@@ -61,7 +60,7 @@ class StreamReader(ABC, Generic[Event]):
         try:
             for event in self._decoder.feed(data):
                 self.events += 1
-                self._keep(self._read(event), chunks)
+                chunks.extend(self._read(event))
                 if self.done:
                     break
         except LLMError as exc:
@@ -76,9 +75,9 @@ class StreamReader(ABC, Generic[Event]):
         if self._is_over():
             return chunks
         try:
-            self._keep(self._read_rest(), chunks)
+            chunks.extend(self._read_rest())
             if not self._is_over():
-                self._keep(self._close(), chunks)
+                chunks.extend(self._close())
         except LLMError as exc:
             self.error = exc
         except StreamDecodeError as exc:
@@ -91,7 +90,6 @@ class StreamReader(ABC, Generic[Event]):
             self.error = StreamInterruptedError(
                 "The provider's stream ended before the answer was complete.",
                 code="stream_incomplete",
-                partial_text="".join(self._texts),
             )
         return chunks
 
@@ -102,12 +100,6 @@ class StreamReader(ABC, Generic[Event]):
         event = self._decoder.finish()
         if event is not None:
             yield from self._read(event)
-
-    def _keep(self, found: Iterable[LLMChunk], chunks: list[LLMChunk]) -> None:
-        for chunk in found:
-            if chunk.text:
-                self._texts.append(chunk.text)
-            chunks.append(chunk)
 
     @staticmethod
     def _unreadable(exc: Exception) -> ResponseFormatError:

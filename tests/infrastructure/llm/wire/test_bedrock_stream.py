@@ -109,7 +109,6 @@ def test_stream_that_stops_early_is_interrupted(data):
     read_whole(reader, data)
 
     assert isinstance(reader.error, StreamInterruptedError)
-    assert reader.error.partial_text == "Grüezi"
 
 
 @pytest.mark.parametrize(

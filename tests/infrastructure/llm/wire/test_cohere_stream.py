@@ -127,7 +127,6 @@ def test_stream_that_stops_early_is_interrupted(make_reader, frame, items):
     read_whole(reader, frame(items[:-1]))
 
     assert isinstance(reader.error, StreamInterruptedError)
-    assert reader.error.partial_text == "Grüezi"
 
 
 @pytest.mark.parametrize(
