@@ -15,6 +15,7 @@ from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import InvalidRequestError
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, ToolCall
 from faultmaven.infrastructure.llm.wire import content
+from faultmaven.infrastructure.llm.wire.allowed_tools import only_named
 from faultmaven.infrastructure.llm.wire.gemini_generate import DETAILS_FORMAT
 from faultmaven.infrastructure.llm.wire.shapes import check_request
 
@@ -37,6 +38,7 @@ _EXTRA: Final = {
     "speechConfig": "speechConfig",
     "topK": "top_k",
 }
+_DECLARATIONS: Final = ("functionDeclarations", "function_declarations")
 # Words of OpenAPI's schemas that JSON Schema does not have.
 _NOT_IN_JSON_SCHEMA: Final = frozenset({"nullable", "propertyOrdering", "property_ordering"})
 
@@ -57,7 +59,8 @@ def request_from_wire(body: Any) -> LLMRequest:
     config = _optional(body, "generationConfig", dict, "an object") or {}
     if field(config, "candidateCount") not in (None, 1):
         raise _wrong(where="generationConfig.candidateCount", expected="1")
-    tools, choice = _tools(body), _choice(body)
+    choice, allowed = _choice(body)
+    tools = only_named(_tools(body), allowed) if allowed else _tools(body)
     extra = {
         ours: value for name, ours in _EXTRA.items() if (value := field(config, name)) is not None
     }
@@ -283,13 +286,14 @@ def _tools(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     for place, tool in enumerate(_optional(body, "tools", list, "a list") or ()):
         _checked(tool, dict, f"tools[{place}]", "an object")
         declared = field(tool, "functionDeclarations")
-        if declared is None:
-            # Gemini's own: googleSearch, codeExecution, urlContext.
-            found.append(tool)
-            continue
+        # Gemini's own: googleSearch, codeExecution, urlContext.
+        if own := {n: v for n, v in tool.items() if n not in _DECLARATIONS}:
+            found.append(own)
         found += [
             {"type": "function", "function": _function(function, f"tools[{place}]")}
-            for function in _checked(declared, list, f"tools[{place}]", "a list of functions")
+            for function in _checked(
+                declared or [], list, f"tools[{place}]", "a list of functions"
+            )
         ]
     return found
 
@@ -306,17 +310,18 @@ def _function(function: Any, where: str) -> dict[str, Any]:
     )
 
 
-def _choice(body: Mapping[str, Any]) -> str | dict[str, Any] | None:
+def _choice(body: Mapping[str, Any]) -> tuple[str | dict[str, Any] | None, list[Any]]:
+    """Give the choice, and the names of the tools that it is among where these are several."""
     config = field(_optional(body, "toolConfig", dict, "an object") or {}, "functionCallingConfig")
     if not isinstance(config, dict) or not config.get("mode"):
-        return None
+        return None, []
     names = _optional(config, "allowedFunctionNames", list, "a list") or []
     choice = _CHOICES.get(str(config["mode"]).upper())
     if choice is None:
         raise _wrong(where="functionCallingConfig.mode", expected="AUTO, ANY or NONE")
     if choice == "required" and len(names) == 1:
-        return {"type": "function", "function": {"name": str(names[0])}}
-    return choice
+        return {"type": "function", "function": {"name": str(names[0])}}, []
+    return choice, names if choice == "required" else []
 
 
 def _schema_of(config: Mapping[str, Any]) -> dict[str, Any] | None:

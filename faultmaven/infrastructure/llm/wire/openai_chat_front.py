@@ -17,6 +17,7 @@ from faultmaven.infrastructure.llm.types import (
     ToolCallDelta,
     Usage,
 )
+from faultmaven.infrastructure.llm.wire.allowed_tools import only_named
 from faultmaven.infrastructure.llm.wire.shapes import check_request
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def request_from_wire(body: Any) -> ChatCall:
     for name, kinds in _TAKEN.items():
         if (value := _typed(body, name, kinds)) is not None:
             setattr(request, name, value)
+    _narrow(request)
     request.max_tokens = _typed(body, "max_completion_tokens", (int,))
     if request.max_tokens is None:
         request.max_tokens = _typed(body, "max_tokens", (int,))
@@ -264,6 +266,20 @@ class ChatStreamEncoder:
 
 def _data(value: Mapping[str, Any]) -> bytes:
     return b"data: " + codec.dumps(value) + b"\n\n"
+
+
+def _narrow(request: LLMRequest) -> None:
+    """Offer the allowed tools only, where the choice is among some of them."""
+    choice = request.tool_choice
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
+        return
+    allowed = _typed(choice, "allowed_tools", (dict,)) or {}
+    listed = _typed(allowed, "tools", (list,)) or []
+    functions = [tool.get("function") for tool in listed if isinstance(tool, dict)]
+    names = [function.get("name") for function in functions if isinstance(function, dict)]
+    if names:
+        request.tools = only_named(request.tools, names) or None
+    request.tool_choice = str(allowed.get("mode") or "auto") if request.tools else None
 
 
 def _messages_from_wire(messages: Any) -> list[LLMMessage]:

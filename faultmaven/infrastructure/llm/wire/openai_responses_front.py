@@ -15,6 +15,7 @@ from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import InvalidRequestError
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, ToolCall
 from faultmaven.infrastructure.llm.wire import content
+from faultmaven.infrastructure.llm.wire.allowed_tools import only_named
 from faultmaven.infrastructure.llm.wire.foreign import HostedTool
 from faultmaven.infrastructure.llm.wire.openai_responses import DETAILS_FORMAT
 from faultmaven.infrastructure.llm.wire.shapes import check_request
@@ -69,6 +70,7 @@ def request_from_wire(body: Any) -> ResponsesCall:
     if not model:
         raise _wrong(parameter="model", problem="model must be the name of a model")
     tools, namespaces = _tools(_typed(body, "tools", list) or [])
+    tools = _allowed(tools, body.get("tool_choice"))
     extra = {k: v for k, v in body.items() if k not in _NOT_EXTRA and v is not None}
     request = LLMRequest(
         messages=list(_messages(body.get("input"))),
@@ -264,6 +266,14 @@ def _function(tool: Mapping[str, Any], name: str) -> dict[str, Any]:
         strict=tool.get("strict"),
     )
     return {"type": "function", "function": function}
+
+
+def _allowed(tools: list[dict[str, Any]], choice: Any) -> list[dict[str, Any]]:
+    """Give the tools that may be called, where the choice is among some of them."""
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
+        return tools
+    listed = [tool for tool in _typed(choice, "tools", list) or () if isinstance(tool, dict)]
+    return only_named(tools, [tool.get("name") for tool in listed]) if listed else tools
 
 
 def _tool_choice(choice: Any) -> str | dict[str, Any] | None:

@@ -67,7 +67,9 @@ def choose_level(request: LLMRequest, best: str, rules: ParameterRules, report: 
     """
     wanted = "json_schema" if requested_schema(request) else "json_object"
     # The forced call would keep the caller's own tools from being called, and its pieces are no text.
-    tool_fits = rules.takes_tools and not request.tools and not request.stream
+    # Models that think are mostly forced to no tool.
+    thinks = request.reasoning_effort not in (None, "none")
+    tool_fits = not (request.tools or request.stream or thinks) and rules.takes_tools
     level = best if best in LEVELS else "prompt"
     if level in ("json_schema", "json_object") and not rules.takes_schemas:
         level = "tool"

@@ -277,3 +277,15 @@ async def test_reported_tokens_correct_the_check_before_sending(acme, upstream):
         await provider.generate(prompt)
 
     assert len(upstream.requests) == 2
+
+
+async def test_a_model_that_thinks_is_forced_to_no_tool_for_its_structure(acme, upstream):
+    upstream.reply('{"a": 1}')
+    async with acme(structured_output="tool") as provider:
+        response = await provider.generate(
+            "Hi", output_schema={"type": "object"}, reasoning_effort="high"
+        )
+
+    assert response.parsed == {"a": 1}
+    assert upstream.last_request.json.keys().isdisjoint({"tools", "tool_choice"})
+    assert upstream.last_request.json["reasoning_effort"] == "high"

@@ -221,3 +221,20 @@ def test_texts_to_embed():
 
     assert texts_to_embed(one) == (["sea"], 3)
     assert texts_to_embed({"requests": [one, one]}) == (["sea", "sea"], 3)
+
+
+def test_own_tools_beside_functions_are_kept():
+    tool = {"functionDeclarations": [{"name": "f"}], "googleSearch": {}}
+    body = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}], "tools": [tool]}
+
+    own, function = request_from_wire(body).tools
+
+    assert own == {"googleSearch": {}}
+    assert function["function"]["name"] == "f"
+
+
+def test_safety_settings_go_along():
+    settings = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]
+    body = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}], "safety_settings": settings}
+
+    assert request_from_wire(body).extra == {"safetySettings": settings}
