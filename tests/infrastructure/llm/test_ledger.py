@@ -158,7 +158,7 @@ def test_a_full_disk_loses_nothing_until_too_much_waits(make, path, caplog):
 
 def test_a_broken_file_is_set_aside(make, path, caplog):
     path.parent.mkdir()
-    path.write_bytes(b"no database at all" * 1000)
+    path.write_bytes(b"SQLite format 3\0" + b"and then nothing that it can be" * 1000)
     ledger = make()
     ledger.add(row())
 
@@ -166,6 +166,35 @@ def test_a_broken_file_is_set_aside(make, path, caplog):
     assert len(read(path)) == 1
     assert len(list(path.parent.glob("ledger.db.broken-*"))) == 1
     assert "is broken" in caplog.text
+
+
+def test_a_file_that_is_no_database_is_left_as_it_is(make, path):
+    path.parent.mkdir()
+    path.write_text("root:x:0:0:root:/root:/bin/sh\n")
+    path.chmod(0o644)
+    ledger = make()
+    ledger.add(row())
+
+    assert not ledger.flush()
+    assert "it holds something else" in ledger.problem
+    assert path.read_text() == "root:x:0:0:root:/root:/bin/sh\n"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert not list(path.parent.glob("*.broken-*"))
+
+
+def test_another_program_s_database_is_left_as_it_is(make, path):
+    path.parent.mkdir()
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE photographs (name TEXT)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    ledger = make()
+    ledger.add(row())
+
+    assert not ledger.flush()
+    assert "another program's tables" in ledger.problem
+    assert path.read_bytes() == before
 
 
 def test_a_newer_version_s_file_is_left_alone(make, path):

@@ -56,6 +56,7 @@ _STATEMENT_ROWS: Final = (100, 10, 1)
 # Rows that are removed in one transaction, so that others write in between.
 _SWEPT_AT_ONCE: Final = 5000
 
+_BEGINNING: Final = b"SQLite format 3\0"  # of every database (sqlite.org/fileformat.html, 1.3.1)
 _TABLES: Final = {"calls": COLUMNS, "exchanges": EXCHANGE_COLUMNS}
 
 logger = logging.getLogger("faultmaven.ledger")
@@ -80,11 +81,13 @@ class CallStore:
     def open(self) -> None:
         """Open the file, made if it is not there; a broken one is set aside under another name.
 
+        A file that is no database of SQLite, or another program's, is left as it is.
+
         Raises:
             OSError: the file cannot be had.
             sqlite3.Error: it cannot be used, now or ever.
         """
-        make_private(self.path)
+        make_private(self.path, _BEGINNING)
         with alone_in(self.path.parent):
             try:
                 self._connection = self._connect()
@@ -217,8 +220,15 @@ def _prepare(connection: sqlite3.Connection) -> None:
     """Set a connection up, and make the tables of a new file.
 
     Raises:
-        sqlite3.Error: the file is broken, or a newer version's.
+        sqlite3.Error: the file is broken, a newer version's, or another program's.
     """
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        msg = f"it was written by a newer version of faultmaven (its version is {version})"
+        raise sqlite3.OperationalError(msg)
+    if version < VERSION and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        msg = "it holds another program's tables"
+        raise sqlite3.OperationalError(msg)
     # Before the first table is made; it has no effect afterwards.
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -229,10 +239,6 @@ def _prepare(connection: sqlite3.Connection) -> None:
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise sqlite3.DatabaseError(found)
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        msg = f"it was written by a newer version of faultmaven (its version is {version})"
-        raise sqlite3.OperationalError(msg)
     if version < VERSION:
         with _transaction(connection):
             for table, columns in _TABLES.items():

@@ -18,11 +18,16 @@ FOLDER_MODE: Final = 0o700
 _OTHERS: Final = 0o077
 
 
-def make_private(path: Path) -> None:
+def make_private(path: Path, beginning: bytes = b"") -> None:
     """Make a file and its folder if they are not there, and see to it that nobody else reads the file.
 
+    Args:
+        path: of the file.
+        beginning: what it begins with, unless it is empty; any other file is left as it is.
+
     Raises:
-        OSError: it cannot be had, is a symbolic link, no plain file, or somebody else's.
+        OSError: it cannot be had, is a symbolic link, no plain file, somebody else's, or begins with
+            something else.
     """
     make_folder(path.parent)
     try:
@@ -37,6 +42,8 @@ def make_private(path: Path) -> None:
             raise _refused(path, "it is no plain file")
         if found.st_uid != os.geteuid():
             raise _refused(path, "it belongs to another user")
+        if found.st_size and os.pread(descriptor, len(beginning), 0) != beginning:
+            raise _refused(path, "it holds something else")
         if found.st_mode & _OTHERS:
             os.fchmod(descriptor, FILE_MODE)
     finally:
