@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
@@ -31,11 +31,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+# Pictures come whole, in one event: as much as a plain answer may have.
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+
+
 class _EitherDecoder:
     """Chooses between the two framings by the first byte that is no white space."""
 
     def __init__(self) -> None:
-        self._sse = SSEDecoder()
+        self._sse = SSEDecoder(MAX_EVENT_BYTES)
         self._array: JSONArrayDecoder | None = None
         self._has_begun = False
 
@@ -43,7 +47,7 @@ class _EitherDecoder:
         if not self._has_begun and (first := data.lstrip()[:1]):
             self._has_begun = True
             if first in b"[{":
-                self._array = JSONArrayDecoder()
+                self._array = JSONArrayDecoder(MAX_EVENT_BYTES)
         if self._array is not None:
             return self._array.feed(data)
         return [event.data for event in self._sse.feed(data)]

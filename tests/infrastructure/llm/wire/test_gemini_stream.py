@@ -250,3 +250,18 @@ def test_stream_refuses_pieces_of_no_call():
     read_whole(reader, as_events(pieces_of(going_on("$.a", stringValue="b"))))
 
     assert isinstance(reader.error, ResponseFormatError)
+
+
+@pytest.mark.parametrize("framing", ["data: %s\r\n\r\n", "[%s]"])
+def test_a_large_picture_comes_in_one_event(framing):
+    encoded = "A" * 3_000_000
+    part = {"inlineData": {"mimeType": "image/png", "data": encoded}}
+    candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}
+    reader = GeminiStreamReader()
+
+    chunks = read_whole(reader, (framing % json.dumps({"candidates": [candidate]})).encode())
+
+    assert reader.error is None
+    assert [chunk.media for chunk in chunks if chunk.media] == [
+        [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}}]
+    ]
