@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.clients.installed import need
-from tests.clients.questions import IMAGE, IMAGE_DATA, PARAMETERS
+from tests.clients.questions import DOCUMENT_DATA, IMAGE, IMAGE_DATA, PARAMETERS, SCHEMA
 
 openai = need("openai")
 anthropic = need("anthropic")
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 TEXT = "Weather in Paris and Oslo?"
 WHAT = "What is it?"
 QUESTION: list[Any] = [{"role": "user", "content": TEXT}]
+DOCUMENT = f"data:application/pdf;base64,{DOCUMENT_DATA}"
 FUNCTION = {"name": "get_weather", "description": "Tell the weather", "parameters": PARAMETERS}
 
 
@@ -45,6 +47,7 @@ class ChatSpeaker:
     stops = ("stop", "length", "content_filter")
     error: type[Exception] = openai.APIError
     not_found: type[Exception] = openai.NotFoundError
+    status_of = staticmethod(attrgetter("status_code"))
 
     def __init__(self, gateway: Served) -> None:
         self._client = openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
@@ -65,15 +68,31 @@ class ChatSpeaker:
         text = "".join(choice.delta.content or "" for choice in choices)
         return _said_chat(text, choices[-1].finish_reason, chunks[-1].usage)
 
-    def show_image(self, model: str) -> str:
+    def show_files(self, model: str) -> str:
         parts: list[Any] = [
             {"type": "text", "text": WHAT},
             {"type": "image_url", "image_url": {"url": IMAGE}},
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": DOCUMENT}},
         ]
         answer = self._client.chat.completions.create(
             model=model, messages=[{"role": "user", "content": parts}]
         )
         return answer.choices[0].message.content
+
+    def ask_for_data(self, model: str, *, streamed: bool) -> Any:
+        options: dict[str, Any] = {
+            "model": model,
+            "messages": QUESTION,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": SCHEMA, "strict": True},
+            },
+        }
+        completions = self._client.chat.completions
+        if not streamed:
+            return json.loads(completions.create(**options).choices[0].message.content)
+        with completions.stream(**options) as events:
+            return json.loads(events.get_final_completion().choices[0].message.content)
 
     def call_tools(self, model: str, *, streamed: bool) -> tuple[list[str], str]:
         """Ask, do what the model calls for, and tell it; give the cities and the last answer."""
@@ -113,6 +132,7 @@ class ResponsesSpeaker:
     stops = ("completed", "max_output_tokens", "content_filter")
     error: type[Exception] = openai.APIError
     not_found: type[Exception] = openai.NotFoundError
+    status_of = staticmethod(attrgetter("status_code"))
 
     def __init__(self, gateway: Served) -> None:
         self._client = openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
@@ -132,13 +152,19 @@ class ResponsesSpeaker:
             usage.output_tokens,
         )
 
-    def show_image(self, model: str) -> str:
+    def show_files(self, model: str) -> str:
         parts: list[Any] = [
             {"type": "input_text", "text": WHAT},
             {"type": "input_image", "image_url": IMAGE, "detail": "auto"},
+            {"type": "input_file", "filename": "a.pdf", "file_data": DOCUMENT},
         ]
         answer = self._respond(False, model=model, input=[{"role": "user", "content": parts}])
         return answer.output_text
+
+    def ask_for_data(self, model: str, *, streamed: bool) -> Any:
+        form = {"type": "json_schema", "name": "answer", "schema": SCHEMA, "strict": True}
+        answer = self._respond(streamed, model=model, input=TEXT, text={"format": form})
+        return json.loads(answer.output_text)
 
     def call_tools(self, model: str, *, streamed: bool) -> tuple[list[str], str]:
         """Ask, do what the model calls for, and tell it; give the cities and the last answer."""
@@ -182,6 +208,7 @@ class MessagesSpeaker:
     stops = ("end_turn", "max_tokens", "refusal")
     error: type[Exception] = anthropic.APIError
     not_found: type[Exception] = anthropic.NotFoundError
+    status_of = staticmethod(attrgetter("status_code"))
 
     def __init__(self, gateway: Served) -> None:
         self._client = anthropic.Anthropic(
@@ -203,12 +230,27 @@ class MessagesSpeaker:
             usage.output_tokens,
         )
 
-    def show_image(self, model: str) -> str:
-        source = {"type": "base64", "media_type": "image/png", "data": IMAGE_DATA}
-        parts = [{"type": "image", "source": source}, {"type": "text", "text": WHAT}]
+    def show_files(self, model: str) -> str:
+        image = {"type": "base64", "media_type": "image/png", "data": IMAGE_DATA}
+        document = {"type": "base64", "media_type": "application/pdf", "data": DOCUMENT_DATA}
+        parts = [
+            {"type": "image", "source": image},
+            {"type": "document", "source": document},
+            {"type": "text", "text": WHAT},
+        ]
         turns = [{"role": "user", "content": parts}]
         answer = self._create(False, model=model, messages=turns, max_tokens=50)
         return str(answer.content[0].text)
+
+    def ask_for_data(self, model: str, *, streamed: bool) -> Any:
+        answer = self._create(
+            streamed,
+            model=model,
+            messages=QUESTION,
+            max_tokens=50,
+            output_config={"format": {"type": "json_schema", "schema": SCHEMA}},
+        )
+        return json.loads(answer.content[0].text)
 
     def call_tools(self, model: str, *, streamed: bool) -> tuple[list[str], str]:
         """Ask, do what the model calls for, and tell it; give the cities and the last answer."""
@@ -252,6 +294,7 @@ class GeminiSpeaker:
     stops = ("STOP", "MAX_TOKENS", "SAFETY")
     error: type[Exception] = Exception
     not_found: type[Exception] = errors.ClientError
+    status_of = staticmethod(attrgetter("code"))
 
     def __init__(self, gateway: Served) -> None:
         options = types.HttpOptions(base_url=gateway.url)
@@ -274,13 +317,25 @@ class GeminiSpeaker:
             usage.candidates_token_count,
         )
 
-    def show_image(self, model: str) -> str:
+    def show_files(self, model: str) -> str:
         picture = {"inline_data": {"mime_type": "image/png", "data": IMAGE_DATA}}
-        parts: Any = [{"text": WHAT}, picture]
+        document = {"inline_data": {"mime_type": "application/pdf", "data": DOCUMENT_DATA}}
+        parts: Any = [{"text": WHAT}, picture, document]
         answer = self._client.models.generate_content(
             model=model, contents=[{"role": "user", "parts": parts}]
         )
         return str(answer.text)
+
+    def ask_for_data(self, model: str, *, streamed: bool) -> Any:
+        config = types.GenerateContentConfig(
+            response_mime_type="application/json", response_json_schema=SCHEMA
+        )
+        models = self._client.models
+        if not streamed:
+            found = models.generate_content(model=model, contents=TEXT, config=config)
+            return json.loads(found.text)
+        chunks = models.generate_content_stream(model=model, contents=TEXT, config=config)
+        return json.loads("".join(chunk.text or "" for chunk in chunks))
 
     def call_tools(self, model: str, *, streamed: bool) -> tuple[list[str], str]:
         """Ask, do what the model calls for, and tell it; give the cities and the last answer."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from faultmaven.testing import Reply, TokenUsage
-from tests.clients.questions import IMAGE_DATA, TWO_CALLS
+from tests.clients.questions import DOCUMENT_DATA, IMAGE_DATA, TWO_CALLS
 from tests.clients.speakers import SPEAKERS
 from tests.clients.thoughts import THOUGHT, signatures_in, signatures_wanted
 
@@ -61,20 +61,44 @@ def test_tools_go_round_with_what_was_thought(speaker, upstream, model, streamed
     assert signatures_in(sent) == signatures_wanted(model)
 
 
-def test_an_image_arrives(speaker, upstream, model):
+def test_an_image_and_a_document_arrive(speaker, upstream, model):
     upstream.reply("A dot.")
 
-    assert speaker.show_image(model) == "A dot."
+    assert speaker.show_files(model) == "A dot."
     assert IMAGE_DATA.encode() in upstream.last_request.body
+    assert DOCUMENT_DATA.encode() in upstream.last_request.body
 
 
-def test_a_model_that_the_provider_lacks_is_not_found(speaker, upstream, model):
+@each_way
+def test_data_has_its_shape(speaker, upstream, model, streamed):
+    upstream.reply('{"answer": 42}')
+
+    assert speaker.ask_for_data(model, streamed=streamed) == {"answer": 42}
+    assert b'"answer"' in upstream.last_request.body
+
+
+@each_way
+@pytest.mark.parametrize(
+    ("behaviour", "status"),
+    [("status:400", 400), ("status:429", 429), ("status:500", 502), ("status:503", 503)],
+)
+def test_an_error_has_its_status(speaker, upstream, model, behaviour, status, streamed):
+    upstream.mode(behaviour)
+
+    with pytest.raises(speaker.error) as caught:
+        speaker.ask(model, streamed=streamed)
+
+    assert speaker.status_of(caught.value) == status
+
+
+@each_way
+def test_a_model_that_the_provider_lacks_is_not_found(speaker, upstream, model, streamed):
     upstream.mode("status:404")
 
     with pytest.raises(speaker.not_found) as caught:
-        speaker.ask(model, streamed=False)
+        speaker.ask(model, streamed=streamed)
 
-    assert getattr(caught.value, "status_code", None) or caught.value.code == 404
+    assert speaker.status_of(caught.value) == 404
 
 
 @pytest.mark.parametrize("fault", ["reset-mid-stream:4", "close-mid-stream:4"])
