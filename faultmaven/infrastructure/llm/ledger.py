@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from faultmaven.infrastructure.llm.db.call_store import COLUMNS, CallStore
 from faultmaven.infrastructure.llm.db.journal import TURN_BYTES, Journal, leftovers, row_line
-from faultmaven.infrastructure.llm.db.private_file import alone_in
+from faultmaven.infrastructure.llm.db.private_file import alone_in, make_folder
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.secret import redact
 
@@ -130,8 +130,15 @@ class Ledger:
         return len(self._rows)
 
     def start(self) -> None:
-        """Start the thread; twice is once."""
+        """Start the thread; twice is once.
+
+        The journal is opened first: calls may end before the thread has the file open.
+        """
         if self._thread is None:
+            try:
+                self._open_journal()
+            except OSError as exc:
+                self._fail(exc)
             self._thread = threading.Thread(
                 target=self._run, name="faultmaven-ledger", daemon=True
             )
@@ -283,6 +290,12 @@ class Ledger:
                 for left in found:
                     self._take(left)
             self._store.forget([left.name for left in found])
+        self._open_journal()
+
+    def _open_journal(self) -> None:
+        folder = self._store.path.parent
+        make_folder(folder)
+        with alone_in(folder):
             if not self._journal.is_open:
                 self._journal.open()
 

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -437,6 +438,25 @@ def test_a_line_that_was_cut_off_spoils_no_other(make, path):
 
     assert read(path) == [("req_1",), ("req_3",)]
     ledger._rows.clear()
+
+
+def test_a_row_is_in_the_journal_before_the_file_is_open(path):
+    may_open = threading.Event()
+
+    class SlowStore(CallStore):
+        def open(self):
+            may_open.wait(20)
+            super().open()
+
+    ledger = Ledger(SlowStore(path), now=lambda: NOW)
+    ledger.start()
+    ledger.add(row(7))
+    journals = [journal.read_text() for journal in path.parent.glob("*-open-*")]
+    may_open.set()
+    ledger.close()
+
+    assert any("req_7" in text for text in journals)
+    assert read(path) == [("req_7",)]
 
 
 def test_a_journal_in_use_is_left_alone(make, path):
