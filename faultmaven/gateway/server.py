@@ -61,8 +61,20 @@ class _Protocol(RequestHandler):
         """Take bytes; a request that begins with a part of its head must bring the rest soon."""
         super().data_received(data)
         waiter = self._waiter
-        if waiter is not None and not waiter.done() and not self._head_has_begun:
-            self._bound_head()
+        if waiter is not None:
+            if not waiter.done() and not self._head_has_begun:
+                self._bound_head()
+        elif self._messages:
+            self._break_body()
+
+    def _break_body(self) -> None:
+        """Tell whoever reads a body that what came is none: aiohttp tells the next request only."""
+        message, _ = self._messages[-1]
+        reading = self._current_request
+        if isinstance(message, RawRequestMessage) or reading is None:
+            return
+        if not reading.content.is_eof():
+            reading.content.set_exception(message.exc)
 
     def _bound_head(self) -> None:
         """Close the connection in a while, unless a whole head has come by then."""

@@ -127,6 +127,26 @@ async def test_a_client_that_waits_to_continue_is_told_to(client):
     writer.close()
 
 
+@pytest.mark.parametrize("rest", [b"zz\r\n{}\r\n", b"2\r\n{}\r\n-1\r\n", b"2\r\n{}zz"])
+async def test_a_body_that_is_broken_midway_is_refused_at_once(client, upstream, rest):
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(
+        b"POST /v1/chat/completions HTTP/1.1\r\n" + AUTH
+        + b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )  # fmt: skip
+    assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+
+    writer.write(rest)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in head
+    assert json.loads(body)["error"]["code"] == "malformed_body"
+    assert not upstream.requests
+
+
 async def test_a_body_may_come_in_chunks(client):
     chunked = (
         b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (BODY[:10], BODY[10:])) + b"0\r\n\r\n"

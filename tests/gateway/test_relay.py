@@ -78,16 +78,26 @@ async def test_stream_is_passed_on_to_the_byte(client, upstream):
 
 
 @pytest.mark.parametrize("asked", [None, {}, {"include_usage": False}, {"include_usage": True}])
-async def test_usage_comes_exactly_when_asked_and_is_counted_always(client, upstream, asked):
+@pytest.mark.parametrize(("path", "provider"), [
+    ("chat/completions", "openai"), ("chat/completions", "anthropic"), ("completions", "openai"),
+])  # fmt: skip
+async def test_usage_comes_exactly_when_asked_and_is_counted_always(
+    client, upstream, path, provider, asked
+):
+    said = {"messages": MESSAGES} if path.startswith("chat") else {"prompt": "Hello"}
+    body = {"model": f"{provider}/fake", "stream": True, **said}
     fields = {} if asked is None else {"stream_options": asked}
 
-    async with client.chat(stream=True, **fields) as reply:
-        relayed = [json.loads(e) for e in events_of(await reply.text()) if e != "[DONE]"]
+    async with client.post(f"/v1/{path}", body | fields) as reply:
+        sent = [json.loads(e) for e in events_of(await reply.text()) if e != "[DONE]"]
 
     wanted = bool(asked and asked.get("include_usage"))
-    assert any(not event["choices"] for event in relayed) is wanted
-    assert upstream.last_request.json["stream_options"] == {"include_usage": True}
-    assert b'kind="output",model="fake",provider="openai"} 25.0' in client.gateway.metrics()
+    assert sum(bool(event.get("usage")) for event in sent) == wanted
+    assert any(not event["choices"] for event in sent) is wanted
+    if (path, provider) == ("chat/completions", "openai"):
+        assert upstream.last_request.json["stream_options"] == {"include_usage": True}
+    counted = f'kind="output",model="fake",provider="{provider}"}} 25.0'
+    assert counted.encode() in client.gateway.metrics()
 
 
 @pytest.mark.parametrize("version", ["2023-06-01", "2026-10-21"])
