@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from faultmaven.config.errors import ConfigFileError
 from faultmaven.config.not_in_force import in_settings
+from faultmaven.config.own_provider import load_own_files
 from faultmaven.config.reload import INTERVAL_S, Watcher
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 
@@ -71,6 +72,7 @@ class Configuration:
         try:
             settings = self.settings.again()
             options = self.options.again(settings)
+            load_own_files(settings)
             self.registry.reload(settings)
         except (ConfigurationError, ConfigFileError) as exc:
             logger.warning("the configuration was not taken, the last good one stays: %s", exc)

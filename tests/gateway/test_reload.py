@@ -308,3 +308,23 @@ async def reloads_of(url: str) -> int:
     async with aiohttp.ClientSession(url) as session, session.get("/metrics") as reply:
         found = re.search(r'config_reloads_total\{outcome="taken"\} (\d+)', await reply.text())
         return int(found[1]) if found else 0
+
+
+async def test_a_service_file_that_cannot_be_used_changes_nothing(start, upstream, tmp_path):
+    own = tmp_path / "own.yaml"
+    good = f"api_base: {upstream.base_url}\napi_key: sk-of-the-file\ndefault_model: "
+    own.write_text(f"{good}m1\n")
+    async with start(PROVIDER_TYPE="groq", CONFIG_PATH=str(own)) as client:
+        told = []
+        for text in (f"{good}m2\n", f"{good}m3\nbad_field: 1\n", f"{good}m4\n"):
+            own.write_text(text)
+            async with client.post("/command", {"command": "reload"}) as reply:
+                told.append((reply.status, await reply.text()))
+            async with client.get("/models") as reply:
+                told.append((await reply.json())["default"])
+        reloads = client.gateway.meter.reloads
+
+    (taken, _), first, (refused, why), second, (again, _), third = told
+    assert (taken, first, refused, second, again, third) == (200, "m2", 503, "m2", 200, "m4")
+    assert "own.yaml:4: bad_field" in why
+    assert reloads == {"taken": 2, "refused": 1}
