@@ -253,19 +253,22 @@ class ChatWatch(StreamWatch):
             elif packet.get("usage") and not self._include_usage:
                 kept_back.add(place)
             usage = packet.get("usage") or usage
-        counted = usage_from_wire(usage)
-        if not is_usual(usage, counted) or (reason and not self._note_reason(reason)):
+        if (reason or usage is not None) and not self._note_end(reason, usage):
             return None
-        self.usage = counted or self.usage
         self.begun = begun
         self.said_bytes += said
         return kept_back
 
-    def _note_reason(self, reason: str) -> bool:
-        """Note why the answer ended; False, with nothing noted, where something is left to mend."""
-        if reason not in KNOWN_REASONS or self._calls.has_bare:
+    def _note_end(self, reason: str | None, usage: Any) -> bool:
+        """Note why the answer ended and its tokens; False, with nothing noted, where either is to be mended."""
+        counted = usage_from_wire(usage)
+        if not is_usual(usage, counted):
             return False
-        self._finish_seen, self.finish_reason = True, reason
+        if reason:
+            if reason not in KNOWN_REASONS or self._calls.has_bare:
+                return False
+            self._finish_seen, self.finish_reason = True, reason
+        self.usage = counted or self.usage
         return True
 
     def _read_event(self, event: ServerSentEvent, packet: dict[str, Any]) -> bytes:
