@@ -30,6 +30,7 @@ def install_service(only_print: bool, config: str, env_file: str, place: str, fo
     It runs this installation's own program, as a user that systemd makes up.
     """
     program = _own_program()
+    config, env_file = str(Path(config).absolute()), str(Path(env_file).absolute())
     unit = make_unit(program, config, env_file, place)
     if program.startswith(_HOMES):
         say("The program is in a home folder, which the service cannot see: install it elsewhere.")

@@ -25,6 +25,15 @@ def test_print_writes_nothing(faultmaven, tmp_path):
     assert not place.exists()
 
 
+def test_paths_are_whole_wherever_the_service_runs(faultmaven, tmp_path):
+    done = faultmaven(
+        "install-service", "--print", "--config", "fm.yaml", "--env-file", "keys/env"
+    )
+
+    assert f"--config {tmp_path}/fm.yaml" in done.stdout
+    assert f"EnvironmentFile={tmp_path}/keys/env\n" in done.stdout
+
+
 def test_a_unit_that_is_different_is_kept(faultmaven, tmp_path):
     place = tmp_path / "faultmaven.service"
     command = ("install-service", "--to", str(place))
