@@ -47,10 +47,17 @@ _MESSAGES: Final[Schema] = {
 _TURNS: Final[Schema] = {
     "type": "array",
     "minItems": 1,
-    "items": _OBJECT
-    | {"required": ["role"], "properties": {"role": {"enum": ["user", "assistant", "system"]}}},
+    "items": {
+        "type": "object",
+        "required": ["role", "content"],
+        "properties": {
+            "role": {"enum": ["user", "assistant", "system"]},
+            "content": {"type": ["string", "array"], "items": _OBJECT},
+        },
+    },
 }
-_TEXT_OR_ITEMS: Final[Schema] = {"type": ["string", "array"], "minLength": 1, "minItems": 1}
+_TEXT_OR_LIST_OF: Final[Schema] = {"type": ["string", "array"], "minLength": 1, "minItems": 1}
+_TOOLS: Final[Schema] = {"type": ["array", "null"], "items": _OBJECT}
 _CONTENT: Final[Schema] = _OBJECT | {
     "required": ["parts"],
     "properties": {
@@ -313,7 +320,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
         max_completion_tokens=_COUNT,
         stop=_TEXT_OR_LIST,
         seed=_COUNT,
-        tools={"type": ["array", "null"]},
+        tools=_TOOLS,
         tool_choice={"type": ["string", "object", "null"]},
         response_format={"type": ["object", "null"]},
         stream_options={"type": ["object", "null"]},
@@ -323,7 +330,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "CompletionRequest": _request(
         ["model", "prompt"],
         model=_MODEL,
-        prompt=_TEXT_OR_ITEMS,
+        prompt=_TEXT_OR_LIST_OF | {"maxItems": 1, "items": _TEXT},
         max_tokens=_COUNT,
         stop=_TEXT_OR_LIST,
         seed=_COUNT,
@@ -335,17 +342,19 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     "ResponsesRequest": _request(
         ["model", "input"],
         model=_MODEL,
-        input=_TEXT_OR_ITEMS,
+        input=_TEXT_OR_LIST_OF
+        | {"items": {"type": ["string", "integer", "array"], "minLength": 1, "minItems": 1}},
         instructions={"type": ["string", "null"]},
         max_output_tokens=_COUNT,
-        tools={"type": ["array", "null"]},
+        tools=_TOOLS,
         **_SAMPLING,
     ),
     "Response": _answer(id=_TEXT, object={"const": "response"}, output={"type": "array"}),
     "EmbeddingsRequest": _request(
         ["model", "input"],
         model=_MODEL,
-        input=_TEXT_OR_ITEMS,
+        input=_TEXT_OR_LIST_OF
+        | {"items": {"type": ["string", "integer", "array"], "minLength": 1, "minItems": 1}},
         dimensions=_COUNT,
         encoding_format={"enum": ["float", "base64", None]},
     ),
@@ -356,7 +365,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
         messages=_TURNS,
         max_tokens={"type": "integer"},
         system=_TEXT_OR_LIST,
-        tools={"type": ["array", "null"]},
+        tools=_TOOLS,
         tool_choice={"type": ["object", "null"]},
         thinking={"type": ["object", "null"]},
         **_SAMPLING,
