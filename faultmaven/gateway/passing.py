@@ -77,7 +77,7 @@ class Passing:
         except LLMError as error:
             fault = fault_of(error)
             record.status, record.outcome = fault.status, type(error).__name__
-            record.code = fault.code
+            record.code, fault.attempts = fault.code, record.attempts
             fault.fields += ticket.fields()
             raise fault from error
         except BaseException as exc:

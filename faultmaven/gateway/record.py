@@ -71,8 +71,12 @@ class Record:
         self.first_s = perf_counter() - self.started
 
     def ended_by(self, exc: BaseException) -> None:
-        """Say what ended it before its time; the client that has gone is told nothing any more."""
+        """Say what ended it before its time; the client that has gone is told nothing any more.
+
+        One that is told a fault is told the tries with it.
+        """
         if isinstance(exc, Fault):
+            exc.attempts = self.attempts
             self.outcome, self.status, self.code = exc.kind, exc.status, exc.code
         elif isinstance(exc, CancelledError | ConnectionError | TimeoutError):
             self.outcome, self.status = "cancelled", 499

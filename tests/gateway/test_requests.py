@@ -100,6 +100,28 @@ async def test_every_front_refuses_what_is_missing(client, upstream, path, body)
     assert not upstream.requests
 
 
+CHAT = "/v1/chat/completions"
+REFUSED = {
+    "no key": (CHAT, {}, {"Authorization": "Bearer none"}, 401),
+    "no such path": ("/v1/chat/completion", {}, {}, 404),
+    "no JSON": (CHAT, "{", {}, 400),
+    "no such model": (CHAT, {"model": "none/x", "messages": MESSAGES}, {}, 404),
+    "compressed": (CHAT, {}, {"Content-Encoding": "br"}, 415),
+    "no such key of a request": (CHAT, {}, {"Idempotency-Key": "x" * 256}, 400),
+    "no such provider": ("/p/none/x", {}, {}, 404),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED)
+async def test_who_is_refused_learns_that_nobody_was_asked(client, upstream, refused):
+    path, body, headers, status = refused
+
+    async with client.post(path, body, **headers) as reply:
+        assert reply.status == status
+        assert reply.headers["x-faultmaven-attempts"] == "0"
+    assert not upstream.requests
+
+
 async def test_an_unknown_model_is_told_with_the_nearest(client, upstream):
     async with client.chat("gpt-4o-minni") as reply:
         error = (await reply.json())["error"]
