@@ -55,13 +55,12 @@ def check_set_up(registry: ProviderRegistry, options: GatewayOptions) -> list[st
     problems += [f"{name}: {row['problem']}" for name, row in status.items() if row["problem"]]
     try:
         add_all(Gateway(registry, options))
-    except ConfigurationError as error:
-        problems.append(error.message)
-    try:
         names = registry.get_fallback_chain()
+        if registry.settings.source_of("PROVIDER_TYPE") and not registry.settings.config_path:
+            names.append(registry.resolve_name(registry.settings.provider_type))
     except ConfigurationError as error:
         return [*problems, error.message]
-    for name in names:
+    for name in dict.fromkeys(names):
         if not status[name]["configured"]:
             missing = ", ".join(status[name]["missing"]) or status[name]["status_reason"]
             problems.append(f"{name} is not configured: {missing or 'it is not available'}.")

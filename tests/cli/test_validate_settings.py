@@ -154,5 +154,8 @@ def test_a_service_that_cannot_start_is_no_good_configuration(faultmaven: FaultM
     checked = faultmaven("serve", "--check", env={"PROVIDER_TYPE": "nonsense"})
     validated = faultmaven("validate", env={"PROVIDER_TYPE": "nonsense"})
 
-    assert (checked.returncode, validated.returncode) == (1, 2)
+    keyless = faultmaven("serve", "--check", env={"PROVIDER_TYPE": "mistral"})
+
+    assert (checked.returncode, validated.returncode, keyless.returncode) == (1, 2, 1)
+    assert "mistral is not configured: MISTRAL_API_KEY." in keyless.stderr
     assert "nonsense_provider.py" in validated.stdout
