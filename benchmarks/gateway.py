@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> Report:
     """Measure everything, each server started anew in every round."""
     sections = [
         Section("Start to the first answer", "ms", FLOOR),
+        Section("CPU until then", "ms", FLOOR),
         Section(f"CPU of a request, {WIDTH} connections", "µs", FLOOR),
         Section("CPU of a chunk, streams as fast as they go", "µs", FLOOR),
         Section(f"CPU of a chunk, one every {PACE_MS} ms in {options.paced} streams", "µs", FLOOR),
@@ -89,6 +90,7 @@ def _round(subject: Subject, upstream: str, options: argparse.Namespace) -> list
     with serve(upstream) as server:
         asyncio.run(ask_all(server.port, ask, width=1, count=1))
         first_ms = (time.perf_counter() - started) * 1000
+        first_cpu_ms = server.cpu_s() * 1000
         asyncio.run(ask_all(server.port, ask, width=WIDTH, count=10 * WIDTH))
         plain_us = _cpu_us(server, ask, WIDTH, options.calls)
         burst_us = _cpu_us(server, streamed, WIDTH, options.streams)
@@ -98,6 +100,7 @@ def _round(subject: Subject, upstream: str, options: argparse.Namespace) -> list
         paced_us = _cpu_us(server, streamed, options.paced, options.paced)
     return [
         first_ms,
+        first_cpu_ms,
         plain_us / options.calls,
         burst_us / (options.streams * options.chunks),
         paced_us / (options.paced * options.chunks),
