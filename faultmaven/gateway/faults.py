@@ -32,7 +32,7 @@ Kind = Literal[
 MAX_MESSAGE_CHARS: Final = 2000
 # The code of a provider's refusal that is the gateway's own: nothing was tried there.
 LOCAL_LIMIT: Final = "local_rate_limit"
-_ADDRESS: Final = re.compile(r"\bhttps?://[^\s,;)'\"]+")
+_ADDRESS: Final = re.compile(r"\b(?:the address )?https?://[^\s,;)'\"]+")
 # Waiting longer than this is the client's own decision.
 RETRY_AFTER_UNKNOWN_S: Final = 1
 

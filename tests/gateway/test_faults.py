@@ -183,6 +183,15 @@ def _subclasses(kind):
         yield from _subclasses(sub)
 
 
+@pytest.mark.parametrize(
+    "where", ["the address http://10.0.0.7:1234/v1", "http://10.0.0.7:1234/v1"]
+)
+def test_a_providers_address_is_left_out(where):
+    error = llm.LLMConnectionError(f"Check {where} (set by A_B) and the network.")
+
+    assert fault_of(error).message == "Check its address (set by A_B) and the network."
+
+
 def test_who_finds_no_free_connection_is_told_to_come_again():
     fault = fault_of(llm.LLMTimeoutError("full", code="pool_timeout"))
 
