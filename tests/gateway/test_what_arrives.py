@@ -462,3 +462,61 @@ async def test_what_cannot_arrive_is_an_error_where_the_row_says_so(start, upstr
     assert reply.status == 400
     assert f"fake does not take {name}" in answer
     assert not upstream.requests
+
+
+SHOT = {
+    "messages": {
+        "max_tokens": 9,
+        "messages": [
+            {"role": "user", "content": "Look."},
+            {
+                "role": "assistant",
+                "content": [{"type": "tool_use", "id": "c1", "name": "shoot", "input": {}}],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "c1",
+                        "content": [
+                            {
+                                "type": "image",
+                                "source": {
+                                    "type": "base64", "media_type": "image/png", "data": PICTURE,
+                                },
+                            }
+                        ],
+                    }
+                ],
+            },
+        ],
+    },
+    "responses": {
+        "input": [
+            {"role": "user", "content": "Look."},
+            {"type": "function_call", "call_id": "c1", "name": "shoot", "arguments": "{}"},
+            {
+                "type": "function_call_output",
+                "call_id": "c1",
+                "output": [{"type": "input_image", "image_url": data("image/png", PICTURE)}],
+            },
+        ]
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("front", SHOT)
+async def test_a_picture_in_a_tools_result_arrives(gateway, upstream, front, dialect):
+    path, _ = FRONTS[front]
+
+    async with gateway.post(path, {"model": f"at-{dialect}/fake", **SHOT[front]}) as reply:
+        assert reply.status == 200, await reply.text()
+
+    sent = upstream.last_request.json
+    assert PICTURE in json.dumps(sent)
+    if dialect in ("chat", "cohere"):
+        *_, result, last = sent["messages"]
+        assert (result["role"], result["content"]) == ("tool", "(shown below)")
+        assert last["role"] == "user"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from typing_extensions import override
 
@@ -22,6 +22,8 @@ _TAKEN: Final = frozenset({
 
 class MistralProvider(OpenAIProvider):
     """Mistral and Codestral; the names of parameters are in their rows."""
+
+    takes_pictures_in_results: ClassVar[bool] = True
 
     @override
     def _unsupported_parameters(self, request: LLMRequest) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from faultmaven.infrastructure.llm.wire.foreign import CHAT_FIELDS, foreign_fiel
 from faultmaven.infrastructure.llm.wire.openai_chat import request_to_wire, response_from_wire
 from faultmaven.infrastructure.llm.wire.openai_chat_stream import OpenAIChatStreamReader
 from faultmaven.infrastructure.llm.wire.openai_embeddings import embeddings_from_wire
+from faultmaven.infrastructure.llm.wire.tool_pictures import with_pictures_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +27,8 @@ class OpenAIProvider(HTTPProvider):
 
     wire_format: ClassVar[str | None] = "openai_chat"
     takes_cache_marks: ClassVar[bool] = False
+    # Whether a tool's result may hold pictures and files; OpenAI's own take text (reference, read 2026-11).
+    takes_pictures_in_results: ClassVar[bool] = False
 
     def can_forward(self, wire_format: str, body: Mapping[str, Any]) -> bool:
         """Tell whether a client's body may be posted as it is, but for the model's name."""
@@ -71,6 +74,8 @@ class OpenAIProvider(HTTPProvider):
 
     def _transform_request(self, request: LLMRequest) -> dict[str, Any]:
         model = request.model or ""
+        if not self.takes_pictures_in_results:
+            request = with_pictures_apart(request)
         return request_to_wire(request, model, options=self._rules_for(model).row)
 
     def _transform_stream_request(self, request: LLMRequest) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from faultmaven.infrastructure.llm.wire.fields import (
     text_in,
 )
 from faultmaven.infrastructure.llm.wire.foreign import foreign_fields
+from faultmaven.infrastructure.llm.wire.tool_pictures import with_pictures_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,7 +111,7 @@ def _thinking_to_wire(effort: str | None) -> dict[str, Any] | None:
 def _messages_to_wire(request: LLMRequest) -> Iterator[dict[str, Any]]:
     if request.system_prompt:
         yield {"role": "system", "content": request.system_prompt}
-    for message in request.messages:
+    for message in with_pictures_apart(request).messages:
         role = message.get("role")
         if role == "assistant":
             yield _answer_to_wire(message)

@@ -25,6 +25,7 @@ from faultmaven.infrastructure.llm.wire.fields import (
 )
 from faultmaven.infrastructure.llm.wire.foreign import GEMINI_FIELDS, foreign_fields
 from faultmaven.infrastructure.llm.wire.partial_arguments import PartialArguments
+from faultmaven.infrastructure.llm.wire.tool_pictures import with_pictures_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -100,6 +101,7 @@ def request_to_wire(
     if style not in _THINKING_STYLES:
         style = "thinkingBudget" if "gemini-2" in model else "thinkingLevel"
     placeholder = _NO_SIGNATURE if style == "thinkingLevel" else None
+    request = with_pictures_apart(request)
     system, turns = content.split_system(request)
     body: dict[str, Any] = {"contents": _merged(_turns_to_wire(turns, placeholder))}
     if system:
