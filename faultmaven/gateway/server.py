@@ -99,10 +99,8 @@ class _Protocol(RequestHandler):
             message, payload = self._take_message()
             try:
                 keeps = await self._serve(message, payload)
-            except asyncio.CancelledError:
-                self.force_close()
-                raise
-            except ConnectionError:
+            except (asyncio.CancelledError, ConnectionError):
+                # Nobody awaits the connection's own task, and as cancelled it would hold its frames.
                 self.force_close()
                 return
             if not keeps or self._close or self._force_close:
