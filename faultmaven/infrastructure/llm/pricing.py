@@ -5,9 +5,8 @@ Pure arithmetic on the catalog's facts.  A price that is not known gives None, n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from faultmaven.infrastructure.llm.catalog import ModelInfo, Rates
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 _TOKENS_PER_RATE = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """The price of one call.
 
     Attributes:
@@ -33,17 +31,9 @@ class Cost:
 
 
 UNKNOWN = Cost(None, "unknown")
-FREE = Rates(input=0.0, output=0.0, cache_read=0.0, cache_write=0.0)
 
 
-def price_call(
-    priced: ModelInfo | Rates | None,
-    usage: Usage,
-    at: datetime | None = None,
-    *,
-    default: Rates | None = None,
-    reported_usd: float | None = None,
-) -> Cost:
+def price_call(priced: ModelInfo | Rates | None, usage: Usage, at: datetime | None = None) -> Cost:
     """Compute what one call costs.
 
     Prompt tokens are split in three: cache reads and cache writes are billed at their own rates, the
@@ -56,20 +46,14 @@ def price_call(
         usage: tokens; `input_tokens` holds the whole prompt, cache reads and writes included.
         at: when the call was made, for dated prices and peak hours; a time without a zone is UTC.
             None takes the newest price outside peak hours.
-        default: rates for a call that has no known price, such as `FREE` for a local server.
-        reported_usd: the sum that the provider stated with its answer; it wins.
     """
-    if reported_usd is not None and 0 <= reported_usd < float("inf"):
-        return Cost(float(reported_usd), "actual")
-    rates = rates_of(priced, usage.input_tokens or 0, at) or default
+    rates = rates_of(priced, usage.input_tokens or 0, at)
     if rates is None:
         return UNKNOWN
     output_tokens = usage.output_tokens
     if output_tokens is None and isinstance(priced, ModelInfo) and priced.mode == "embedding":
         output_tokens = 0
     usd = _multiply(rates, usage, output_tokens)
-    if usd is None and default is not None and rates is not default:
-        usd = _multiply(default, usage, output_tokens)
     return UNKNOWN if usd is None else Cost(usd, "estimated")
 
 
@@ -151,15 +135,9 @@ def _multiply(rates: Rates, usage: Usage, output_tokens: int | None) -> float | 
     if usage.input_tokens is None or output_tokens is None:
         return None
     prompt = max(usage.input_tokens, 0)
-    # A provider may report more cached tokens than prompt tokens: never a negative remainder.
-    read = min(max(usage.cache_read_tokens or 0, 0), prompt)
-    written = min(max(usage.cache_write_tokens or 0, 0), prompt - read)
-    parts = (
-        (prompt - read - written, rates.input),
-        (read, rates.input if rates.cache_read is None else rates.cache_read),
-        (written, rates.input if rates.cache_write is None else rates.cache_write),
-        (max(output_tokens, 0), rates.output),
-    )
+    parts = [(prompt, rates.input), (max(output_tokens, 0), rates.output)]
+    if usage.cache_read_tokens or usage.cache_write_tokens:
+        parts[:1] = _split(prompt, usage, rates)
     total = 0.0
     for tokens, rate in parts:
         if tokens:
@@ -167,3 +145,15 @@ def _multiply(rates: Rates, usage: Usage, output_tokens: int | None) -> float | 
                 return None
             total += tokens * rate
     return total / _TOKENS_PER_RATE
+
+
+def _split(prompt: int, usage: Usage, rates: Rates) -> list[tuple[int, float | None]]:
+    """Give the parts of a prompt that were cached, and the rest, each with its rate."""
+    # A provider may report more cached tokens than prompt tokens: never a negative remainder.
+    read = min(max(usage.cache_read_tokens or 0, 0), prompt)
+    written = min(max(usage.cache_write_tokens or 0, 0), prompt - read)
+    return [
+        (prompt - read - written, rates.input),
+        (read, rates.input if rates.cache_read is None else rates.cache_read),
+        (written, rates.input if rates.cache_write is None else rates.cache_write),
+    ]

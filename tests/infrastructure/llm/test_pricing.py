@@ -7,7 +7,6 @@ from hypothesis import given, strategies as st
 
 from faultmaven.infrastructure.llm.catalog import Catalog, ModelInfo, Peak, Price, Rates, Tier
 from faultmaven.infrastructure.llm.pricing import (
-    FREE,
     UNKNOWN,
     Cost,
     bound_call,
@@ -79,35 +78,8 @@ def test_what_is_unknown_costs_none_and_never_zero(priced, usage):
     assert Cost(None, "unknown") == UNKNOWN
 
 
-def test_a_default_price_is_used_only_where_there_is_none():
-    half = Rates(0.5, 0.5)
-
-    assert price_call(None, Usage(1000, 1000), default=half).usd == pytest.approx(0.001)
-    assert price_call(model(Price(Rates())), Usage(1000, 1000), default=half).usd is not None
-    assert price_call(RATES, Usage(MILLION, 0), default=half).usd == pytest.approx(3.0)
-
-
-@pytest.mark.parametrize("usage", [Usage(1000, 500), Usage()], ids=["counted", "uncounted"])
-def test_a_local_call_costs_nothing(usage):
-    assert price_call(None, usage, default=FREE) == Cost(0.0, "estimated")
-
-
 def test_a_model_listed_as_free_costs_nothing():
     assert price_call(Rates(0.0, 0.0), Usage(5, 5)).usd == 0.0
-
-
-@pytest.mark.parametrize(
-    ("reported", "cost"),
-    [
-        (0.25, Cost(0.25, "actual")),
-        (0, Cost(0.0, "actual")),
-        (-1.0, Cost(3.0, "estimated")),
-        (float("nan"), Cost(3.0, "estimated")),
-        (float("inf"), Cost(3.0, "estimated")),
-    ],
-)
-def test_a_sum_that_the_provider_states_wins(reported, cost):
-    assert price_call(RATES, Usage(MILLION, 0), reported_usd=reported) == cost
 
 
 def test_an_embedding_needs_no_output_tokens():

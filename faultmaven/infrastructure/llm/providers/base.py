@@ -30,7 +30,7 @@ from faultmaven.infrastructure.llm.errors import (
     ResponseFormatError,
     ServerError,
 )
-from faultmaven.infrastructure.llm.pricing import FREE, Cost, price_call
+from faultmaven.infrastructure.llm.pricing import Cost, price_call
 from faultmaven.infrastructure.llm.providers.config import ProviderConfig
 from faultmaven.infrastructure.llm.providers.remedy import explain
 from faultmaven.infrastructure.llm.secret import redact, remember_secret
@@ -322,9 +322,9 @@ class BaseLLMProvider(ABC):
             cache_read_tokens: those of the prompt that were read from the provider's cache.
             cache_write_tokens: those that were written to it.
         """
-        usage = Usage(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens)
         if self.config.row.get("local"):
-            return price_call(FREE, usage).usd
+            return 0.0
+        usage = Usage(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens)
         return price_call(self._find_model(model), usage, datetime.now(UTC)).usd
 
     def price(self, model: str, usage: Usage) -> Cost:

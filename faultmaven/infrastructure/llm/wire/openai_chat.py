@@ -242,9 +242,10 @@ def reasoning_of(message: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]
         text = message.get(name)
         if isinstance(text, str) and text:
             return text, blocks
-    return "".join(
-        text for b in blocks if isinstance(text := b.get("text") or b.get("summary"), str)
-    ), blocks
+    if not blocks:
+        return "", blocks
+    said = [t for b in blocks if isinstance(t := b.get("text") or b.get("summary"), str)]
+    return "".join(said), blocks
 
 
 def usage_object(data: Mapping[str, Any]) -> Any:
@@ -268,28 +269,27 @@ def usage_from_wire(usage: Any) -> Usage | None:
     prompt, completion = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
     if prompt is None or completion is None:
         return None
-    inward = usage.get("prompt_tokens_details") or usage.get("prompt_token_details") or {}
-    outward = usage.get("completion_tokens_details") or usage.get("completion_token_details") or {}
-    reasoning = _first_count((outward, "reasoning_tokens"), (usage, "reasoning_tokens"))
+    inward = usage.get("prompt_tokens_details") or usage.get("prompt_token_details")
+    outward = usage.get("completion_tokens_details") or usage.get("completion_token_details")
+    reasoning = _count_in(outward, "reasoning_tokens")
+    if reasoning is None:
+        reasoning = _count_in(usage, "reasoning_tokens")
     # xAI and a few others keep reasoning outside completion_tokens; only the total shows it.
     if reasoning and count(usage.get("total_tokens")) == prompt + completion + reasoning:
         completion += reasoning
-    return Usage(
-        input_tokens=prompt,
-        output_tokens=completion,
-        cache_read_tokens=_first_count(
-            (inward, "cached_tokens"),
-            (usage, "prompt_cache_hit_tokens"),
-            (usage, "cached_tokens"),
-            (usage, "num_cached_tokens"),
-            (usage, "cache_read_input_tokens"),
-        ),
-        cache_write_tokens=_first_count(
-            (inward, "cache_write_tokens"), (usage, "cache_creation_input_tokens")
-        ),
-        reasoning_tokens=reasoning,
-        cost_usd=reported_cost_usd(usage),
-    )
+    read = _count_in(inward, "cached_tokens")
+    if read is None:
+        read = _count_in(
+            usage,
+            "prompt_cache_hit_tokens",
+            "cached_tokens",
+            "num_cached_tokens",
+            "cache_read_input_tokens",
+        )
+    written = _count_in(inward, "cache_write_tokens")
+    if written is None:
+        written = _count_in(usage, "cache_creation_input_tokens")
+    return Usage(prompt, completion, read, written, reasoning, reported_cost_usd(usage))
 
 
 def set_usage(response: LLMResponse, usage: Usage | None) -> None:
@@ -320,10 +320,12 @@ def text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _first_count(*places: tuple[Any, str]) -> int | None:
-    for holder, name in places:
-        if isinstance(holder, dict) and (number := count(holder.get(name))) is not None:
-            return number
+def _count_in(holder: Any, *names: str) -> int | None:
+    """Give the first of the counts that an object has; None for none."""
+    if isinstance(holder, dict):
+        for name in names:
+            if name in holder and (number := count(holder[name])) is not None:
+                return number
     return None
 
 

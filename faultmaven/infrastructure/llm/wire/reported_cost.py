@@ -11,6 +11,7 @@ from typing import Any, Final
 
 # xAI: ten thousand million ticks are one US dollar.
 _TICKS_PER_USD: Final = 1e10
+_FIELDS: Final = frozenset({"cost", "cost_in_usd_ticks"})
 
 
 def reported_cost_usd(usage: Any) -> float | None:
@@ -20,7 +21,7 @@ def reported_cost_usd(usage: Any) -> float | None:
     not what the call costs.  A zero counts only in OpenRouter's full shape: hosts that do not bill by
     the call leave zeros in these fields.
     """
-    if not isinstance(usage, dict) or usage.get("is_byok") is True:
+    if not isinstance(usage, dict) or _FIELDS.isdisjoint(usage) or usage.get("is_byok") is True:
         return None
     cost = usage.get("cost")
     if isinstance(cost, dict):
