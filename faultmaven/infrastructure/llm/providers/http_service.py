@@ -9,7 +9,7 @@ import logging
 import time
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import quote
 
 from faultmaven.infrastructure.llm import codec
@@ -99,6 +99,8 @@ class HTTPService(BaseLLMProvider):
         self.circuits: Circuits | None = None
         # A key that was given instead of the variables' is the only one.
         self._keys = KeyRow(keys if self.config.api_key in keys.values() else {})
+        self._auth: Mapping[str, Any] = self.config.row.get("auth") or self.default_auth
+        self._key_header = _key_header(self._auth)
         self._clock = clock
         self._own_transport: Transport = transport or HTTPTransport(
             self.config.name, TransportPolicy.from_row(self.config.row)
@@ -170,12 +172,11 @@ class HTTPService(BaseLLMProvider):
     def _get_headers(self) -> dict[str, str]:
         """Give the headers of every request, the key among them."""
         headers = {"Content-Type": "application/json"}
-        auth = self._auth
-        style = auth.get("style", "bearer")
-        if self.config.api_key and style in ("bearer", "header"):
-            prefix = auth.get("prefix", "Bearer " if style == "bearer" else "")
-            headers[auth.get("header", "Authorization")] = f"{prefix}{self.config.api_key}"
-        return headers | self.config.headers
+        config = self.config
+        if config.api_key and self._key_header is not None:
+            name, prefix = self._key_header
+            headers[name] = f"{prefix}{config.api_key}"
+        return headers | config.headers
 
     async def _authorize(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
@@ -300,10 +301,6 @@ class HTTPService(BaseLLMProvider):
             msg = f"the request cannot be written as JSON: {exc}"
             raise explain(InvalidRequestError(msg, code="not_json"), self.config, None) from exc
 
-    @property
-    def _auth(self) -> Mapping[str, Any]:
-        return self.config.row.get("auth") or self.default_auth
-
     def _url(self, endpoint: str, default: str) -> str:
         return self._absolute((self.config.row.get("endpoints") or {}).get(endpoint, default))
 
@@ -312,23 +309,22 @@ class HTTPService(BaseLLMProvider):
         return path if "://" in path else f"{self.config.base_url}{path}"
 
     def _has_key(self) -> bool:
-        needed = self.config.row.get("api_key_var") is not None
-        return (
-            bool(self.config.api_key)
-            or not needed
-            or bool(self.config.row.get("api_key_optional"))
-        )
+        if self.config.api_key:
+            return True
+        row = self.config.row
+        return row.get("api_key_var") is None or bool(row.get("api_key_optional"))
 
     def _require_configuration(self) -> None:
-        for present, field, what in (
-            (bool(self.config.base_url), "base_url_var", "address"),
-            (self._has_key(), "api_key_var", "key"),
-        ):
-            if not present:
-                variable = first_variable(self.config, field)
-                remedy = f"set {variable} in .env" if variable else f"pass {field[:-4]}=…"
-                msg = f"{self.provider_name} has no {what}: {remedy}."
-                raise ProviderNotConfiguredError(msg, provider=self.provider_name)
+        if not self.config.base_url:
+            self._demand("address", "base_url_var")
+        if not self._has_key():
+            self._demand("key", "api_key_var")
+
+    def _demand(self, what: str, field: str) -> NoReturn:
+        variable = first_variable(self.config, field)
+        remedy = f"set {variable} in .env" if variable else f"pass {field[:-4]}=…"
+        msg = f"{self.provider_name} has no {what}: {remedy}."
+        raise ProviderNotConfiguredError(msg, provider=self.provider_name)
 
     def _require_model(self, model: str) -> None:
         """Demand a name, except of a server on one's own machine, which may have but one model."""
@@ -406,6 +402,15 @@ class _Tries:
         """Tell whether one more may be made."""
         turn = self._turn
         return turn is None or (self.made < turn.tries and not turn.passage.is_stopped)
+
+
+def _key_header(auth: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Give the header that a key travels in, and what stands before it there; None for another way."""
+    style = auth.get("style", "bearer")
+    if style not in ("bearer", "header"):
+        return None
+    prefix = auth.get("prefix", "Bearer " if style == "bearer" else "")
+    return auth.get("header", "Authorization"), prefix
 
 
 def parse_json(body: bytes) -> Any:
