@@ -467,9 +467,10 @@ class _Window:
             self._move_to(slot)
         place = slot % _SLOTS
         self._calls[place] += 1
-        self._failures[place] += failures
         self.calls += 1
-        self.failures += failures
+        if failures:
+            self._failures[place] += failures
+            self.failures += failures
 
     def is_empty(self, now: float, window_s: float) -> bool:
         """Tell whether nothing was counted for a whole window."""

@@ -236,12 +236,14 @@ def make_request(
     Raises:
         InvalidRequestError: the prompt is neither text nor a list of messages.
     """
-    messages = (
-        [LLMMessage(role="user", content=prompt)]
-        if isinstance(prompt, str)
-        else _messages_of(prompt)
-    )
-    request = LLMRequest(messages, model, temperature, max_tokens)
+    turns: Any = [LLMMessage(role="user", content=prompt)] if isinstance(prompt, str) else prompt
+    try:
+        request = LLMRequest(turns, model, temperature, max_tokens)
+    except (TypeError, ValueError):
+        from faultmaven.infrastructure.llm.errors import InvalidRequestError
+
+        msg = f"A prompt is text or a list of messages, not {type(prompt).__name__}."
+        raise InvalidRequestError(msg, code="bad_prompt") from None
     if options:
         for name, value in options.items():
             if name in _REQUEST_OPTIONS:
@@ -249,16 +251,6 @@ def make_request(
             else:
                 request.extra[name] = value
     return request
-
-
-def _messages_of(prompt: Iterable[Mapping[str, Any]]) -> list[LLMMessage]:
-    try:
-        return [m if type(m) is LLMMessage else LLMMessage(m) for m in prompt]
-    except (TypeError, ValueError):
-        from faultmaven.infrastructure.llm.errors import InvalidRequestError
-
-        msg = f"A prompt is text or a list of messages, not {type(prompt).__name__}."
-        raise InvalidRequestError(msg, code="bad_prompt") from None
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ EVENT_STREAM: Final = "text/event-stream"
 
 _FILLERS: Final = b"\xef\xbb\xbf \t\r\n"
 _FIELDS: Final = (b":", b"data:", b"event:", b"id:", b"retry:")
+_LONGEST: Final = max(map(len, _FIELDS))
 
 
 def holds_json(start: bytes) -> bool:
@@ -21,4 +22,4 @@ def holds_events(start: bytes) -> bool:
     start = start.lstrip(_FILLERS)
     if start.startswith(_FIELDS):
         return True
-    return bool(start) and any(field.startswith(start) for field in _FIELDS)
+    return 0 < len(start) < _LONGEST and any(field.startswith(start) for field in _FIELDS)

@@ -46,7 +46,9 @@ def requested_schema(request: LLMRequest) -> dict[str, Any] | None:
     """Give the schema that the answer must match; `{}` for any JSON; None where text is wanted."""
     if request.output_schema is not None:
         return request.output_schema
-    wanted = request.response_format or {}
+    wanted = request.response_format
+    if wanted is None:
+        return None
     if wanted.get("type") == "json_schema":
         schema = (wanted.get("json_schema") or {}).get("schema")
         return schema if isinstance(schema, dict) else {}
