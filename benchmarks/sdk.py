@@ -44,7 +44,7 @@ print(min(timeit.repeat(lambda: registry.get_provider("echo"), number=20_000)) /
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what can be chosen."""
-    parser.add_argument("--calls", type=int, default=640, help="calls of a round")
+    parser.add_argument("--calls", type=int, default=3200, help="calls of a round")
     parser.add_argument("--streams", type=int, default=40, help="streams of a round")
     parser.add_argument("--chunks", type=int, default=200, help="chunks of a stream")
     parser.add_argument(
