@@ -247,7 +247,7 @@ def _tools(
                     name = str(inner.get("name") or "")
                     namespaces[_flat_name(space, name)] = (space, name)
                     functions.append(_function(inner, _flat_name(space, name)))
-                else:
+                elif isinstance(inner, dict):
                     functions.append(HostedTool(inner))
         elif isinstance(tool, dict):
             functions.append(HostedTool(tool))
