@@ -103,8 +103,8 @@ def _meaning(error: llm.LLMError) -> tuple[int, Kind, str]:
     upstream = error.status or 0
     if error.code == "pool_timeout":
         return 503, "overloaded", "overloaded"  # it has not been asked, so it was not late
-    if error.code == "no_embeddings" and isinstance(error, llm.ConfigurationError):
-        return 400, "invalid_request", error.code  # no configuration mends that
+    if error.code in _CLIENTS_OWN and isinstance(error, llm.ConfigurationError):
+        return 400, "invalid_request", error.code
     if isinstance(error, llm.BudgetExceededError) and upstream in (402, 403):
         return 502, "upstream", "upstream_auth_error"
     if isinstance(error, llm.InvalidRequestError) and upstream in (404, 409, 413, 422):
@@ -140,6 +140,8 @@ _UPSTREAM: Final[tuple[type[llm.LLMError], int, Kind, str]] = (
     llm.LLMError, 502, "upstream", "upstream_error",
 )  # fmt: skip
 
+# What no configuration of the gateway mends.
+_CLIENTS_OWN: Final = frozenset({"invalid_schema", "no_embeddings"})
 # Codes of ours that say more than the class does.
 _OWN_CODES: Final = {
     "circuit_open": "upstream_unavailable",

@@ -192,6 +192,13 @@ def test_a_providers_address_is_left_out(where):
     assert fault_of(error).message == "Check its address (set by A_B) and the network."
 
 
+@pytest.mark.parametrize("code", ["invalid_schema", "no_embeddings"])
+def test_what_no_configuration_mends_is_the_requests_fault(code):
+    fault = fault_of(llm.ConfigurationError("No.", code=code))
+
+    assert (fault.status, fault.code) == (400, code)
+
+
 def test_who_finds_no_free_connection_is_told_to_come_again():
     fault = fault_of(llm.LLMTimeoutError("full", code="pool_timeout"))
 

@@ -161,15 +161,23 @@ def first_problem(value: Any, schema: dict[str, Any]) -> str | None:
     from jsonschema import SchemaError
     from jsonschema.validators import validator_for
 
+    if not isinstance(schema.get("$schema", ""), str):
+        problem = "$schema is not a text"
+        raise _not_a_schema(problem)
     validator = validator_for(schema)
     try:
         validator.check_schema(schema)
     except SchemaError as exc:
-        msg = f"output_schema is not a valid JSON Schema: {exc.message}"
-        raise ConfigurationError(msg, code="invalid_schema") from exc
+        raise _not_a_schema(exc.message) from exc
     for error in validator(schema).iter_errors(value):
         return f"{error.json_path}: {error.message[:200]}"
     return None
+
+
+def _not_a_schema(problem: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"output_schema is not a valid JSON Schema: {problem}", code="invalid_schema"
+    )
 
 
 def _take_tool_answer(response: LLMResponse) -> None:
