@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from faultmaven.infrastructure.llm.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from faultmaven.infrastructure.llm.types import LLMRequest
 
 # A JSON type, an object, a list of things, or several of these.
-Shape: TypeAlias = "type | Fields | Each | tuple[Shape, ...]"
+One: TypeAlias = "type | Fields | Each"
+Shape: TypeAlias = "One | tuple[One, ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +97,16 @@ def check_request(request: LLMRequest) -> LLMRequest:
 
 
 def _check(value: object, shape: Shape, where: str) -> None:
-    if value is None:
+    if value is None or type(value) is shape:
         return
-    found = next((one for one in _alternatives(shape) if _is(value, one)), None)
+    found = _fitting(value, shape)
     if found is None:
         raise _wrong(where, _names(shape))
     if isinstance(found, Fields) and isinstance(value, dict):
         for name, inner in value.items():
-            if (expected := found.fields.get(name)) is not None:
+            expected = found.fields.get(name)
+            # Most fields are text and shall be: their place is not written down for nothing.
+            if expected is not None and type(inner) is not expected:
                 _check(inner, expected, f"{where}.{name}")
     elif isinstance(found, Each) and isinstance(value, list):
         for place, entry in enumerate(value):
@@ -113,23 +116,21 @@ def _check(value: object, shape: Shape, where: str) -> None:
             _check(entry, found.entry, inside)
 
 
-def _alternatives(shape: Shape) -> Iterator[type | Fields | Each]:
-    if isinstance(shape, tuple):
-        for one in shape:
-            yield from _alternatives(one)
-    else:
-        yield shape
+def _fitting(value: object, shape: Shape) -> One | None:
+    for one in _alternatives(shape):
+        if isinstance(value, _kind(one)) and not isinstance(value, bool):
+            return one
+    return None
 
 
-def _kind(shape: type | Fields | Each) -> type:
+def _alternatives(shape: Shape) -> tuple[One, ...]:
+    return shape if isinstance(shape, tuple) else (shape,)
+
+
+def _kind(shape: One) -> type:
     if isinstance(shape, Fields):
         return dict
     return list if isinstance(shape, Each) else shape
-
-
-def _is(value: object, shape: type | Fields | Each) -> bool:
-    kind = _kind(shape)
-    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _names(shape: Shape) -> str:
