@@ -109,8 +109,13 @@ class FrontEnd(Protocol):
         """
         ...
 
-    def mend_answer(self, data: Any) -> bool:
-        """Put right, in place, what a relayed plain answer leaves out; whether anything was changed."""
+    def mend_answer(self, data: Any, counted: Usage | None) -> bool:
+        """Put right, in place, what a relayed plain answer leaves out; whether anything was changed.
+
+        Args:
+            data: the answer.
+            counted: what `check_answer` has read of its token counts.
+        """
         ...
 
     def make_watch(self, ask: Ask, *, finish_optional: bool) -> StreamWatch:
@@ -129,7 +134,7 @@ class FrontEnd(Protocol):
 class AsItIs:
     """For fronts whose relayed answers are passed on as they are."""
 
-    def mend_answer(self, data: Any) -> bool:
+    def mend_answer(self, data: Any, counted: Usage | None) -> bool:
         """Leave an answer alone; see `FrontEnd.mend_answer`."""
-        del data
+        del data, counted
         return False

@@ -162,7 +162,7 @@ def _read_whole(
         data = parse_json(body)  # it may begin with a mark, or hold half a surrogate pair
         body = codec.dumps(data)
     usage = front.check_answer(data)
-    if front.mend_answer(data):
+    if front.mend_answer(data, usage):
         body = codec.dumps(data)
     if not reply.headers.get("Content-Type", "").startswith(JSON):
         forward.route.oddity = "content_type"

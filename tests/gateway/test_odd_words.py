@@ -24,8 +24,8 @@ def mended(message, finish="stop", usage=None):
     if usage is not None:
         data["usage"] = usage
     front = ChatFront()
-    front.check_answer(data)
-    return data, front.mend_answer(data)
+    counted = front.check_answer(data)
+    return data, front.mend_answer(data, counted)
 
 
 def passed(*events):

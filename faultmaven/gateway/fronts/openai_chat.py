@@ -144,7 +144,7 @@ class ChatFront:
             raise ResponseFormatError(msg, code="wrong_type")
         return usage_from_wire(usage_object(data))
 
-    def mend_answer(self, data: Any) -> bool:
+    def mend_answer(self, data: Any, counted: Usage | None) -> bool:
         """Put a relayed answer into words that clients know; see `FrontEnd.mend_answer`."""
         try:
             mended = [_mend_choice(choice, data.get("id")) for choice in data["choices"]]
@@ -152,7 +152,7 @@ class ChatFront:
             msg = "the answer's message is not a message"
             raise ResponseFormatError(msg, code="wrong_type") from exc
         usage = data.get("usage")
-        return (bool(usage) and mend_usage(usage, usage_from_wire(usage))) or any(mended)
+        return (bool(usage) and mend_usage(usage, counted)) or any(mended)
 
     def make_watch(self, ask: Ask, *, finish_optional: bool) -> StreamWatch:
         """Make what looks at a relayed stream; see `FrontEnd.make_watch`."""
