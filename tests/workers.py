@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = re.compile(r"\bllama_(tool_)?server\b")
+# Few tests of seconds each.  They are begun early: files come by the number of their tests, and one of
+# these at the end would leave the other processes without work.
+LONG = (
+    "engine",
+    "tests/benchmarks/test_benchmarks.py",
+    "tests/cli/test_providers_new.py",
+    "tests/clients/test_agents.py",
+    "tests/clients/test_javascript.py",
+    "tests/clients/test_llm.py",
+    "tests/clients/test_pages.py",
+    "tests/clients/test_schemathesis.py",
+    "tests/docs/test_examples.py",
+    "tests/gateway/test_crowd.py",
+    "tests/gateway/test_life.py",
+    "tests/gateway/test_times.py",
+)
 
 
 @cache
@@ -51,5 +67,11 @@ def pytest_xdist_make_scheduler(
     class GroupScheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return group_of(nodeid.partition("::")[0])
+
+        def schedule(self) -> None:
+            super().schedule()
+            for group in LONG:
+                if group in self.workqueue:
+                    self.workqueue.move_to_end(group, last=False)
 
     return GroupScheduling(config, log)

@@ -10,6 +10,22 @@ from faultmaven.infrastructure.llm.providers.provider_class import module_name
 from faultmaven.testing import FakeUpstream
 
 
+def run_tests(folder, environment):
+    """Run the tests of a folder as its owner would, without whatever plugins are about here."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q"),
+            *("-p", "no:cacheprovider", "-p", "pytest_asyncio.plugin", str(folder)),
+        ],
+        cwd=folder,
+        env={**environment, "PYTHONWARNINGS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
 def test_a_row_is_a_provider_at_once(faultmaven, tmp_path):
     written = faultmaven(
         "providers",
@@ -34,10 +50,7 @@ def test_a_row_is_a_provider_at_once(faultmaven, tmp_path):
 @pytest.mark.parametrize("dialect", ["anthropic", "ollama", "openai"])
 def test_a_row_passes_its_test_unchanged(faultmaven, tmp_path, environment, dialect):
     written = faultmaven("providers", "new", "acme-2", "--dialect", dialect)
-    tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
-        cwd=tmp_path, env={**environment, "PYTHONWARNINGS": ""}, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    tested = run_tests(tmp_path, environment)
 
     assert written.returncode == 0
     assert tested.returncode == 0, tested.stdout
@@ -47,10 +60,7 @@ def test_a_row_passes_its_test_unchanged(faultmaven, tmp_path, environment, dial
 @pytest.mark.parametrize("name", ["myprovider", "acme-2", "7.up"])
 def test_a_class_passes_its_test_unchanged(faultmaven, tmp_path, environment, name):
     written = faultmaven("provider", "new", name)
-    tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
-        cwd=tmp_path, env={**environment, "PYTHONWARNINGS": ""}, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    tested = run_tests(tmp_path, environment)
     # As the installed command runs: the working directory is not on Python's path.
     valid = faultmaven("validate", env={"PYTHONSAFEPATH": "1"})
     named = [

@@ -25,7 +25,7 @@ ADMIN_KEY = "adm-canary-0123456789abcdef"
 PROMPT = "sk-canary-prompt-0123456789"
 CANARIES = (KEY, UPSTREAM_KEY, ADMIN_KEY, PROMPT)
 FILE = f"""
-gateway: {{admin_keys: [{ADMIN_KEY}], request_timeout_s: 2}}
+gateway: {{admin_keys: [{ADMIN_KEY}], request_timeout_s: 1}}
 providers:
   openai: {{base: openai, timeout: 0.3}}
   anthropic: {{base: anthropic, timeout: 0.3}}
