@@ -147,6 +147,8 @@ class MessagesFront(AsItIs):
 class MessagesWatch(NamedWatch):
     """Looks at Anthropic's events."""
 
+    _usual = b"event: content_block_delta\ndata: "
+
     def __init__(self) -> None:
         super().__init__()
         self._counts: dict[str, Any] = {}
@@ -163,7 +165,7 @@ class MessagesWatch(NamedWatch):
                 said += len(text)
             else:
                 said += said_bytes(delta)
-        if any(p["type"] in ("error", "message_stop") for p in telling):
+        if telling and any(p["type"] in ("error", "message_stop") for p in telling):
             return False
         self.begun = self.begun or len(telling) < len(packets)
         for packet in telling:

@@ -130,6 +130,8 @@ class ResponsesFront(AsItIs):
 class ResponsesWatch(NamedWatch):
     """Looks at the events of a response."""
 
+    _usual = b"event: response.output_text.delta\ndata: "
+
     def _note(self, packets: list[dict[str, Any]]) -> bool:
         kinds = {packet["type"] for packet in packets}
         if not kinds.isdisjoint(_LAST) or "error" in kinds or "response.failed" in kinds:
