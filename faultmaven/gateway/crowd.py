@@ -14,6 +14,8 @@ from faultmaven.gateway.fronts import openai_error
 from faultmaven.infrastructure.llm import codec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from faultmaven.gateway.tally import Tally
 
 # For the listening socket, the event loop, the log, the ledger and configuration that is read anew.
@@ -26,10 +28,10 @@ LINGER_S: Final = 1.0
 _MESSAGE: Final = "The gateway has no room for another connection. Try again in a moment."
 _REFUSED: Final = Fault(503, "overloaded", "overloaded", _MESSAGE)
 _BODY: Final = codec.dumps(openai_error.error_body(_REFUSED, ""))
-_ANSWER: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
-    b"x-content-type-options: nosniff\r\nretry-after: 1\r\nx-should-retry: true\r\n"
-    b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
+_HEAD: Final = (
+    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
+    "x-content-type-options: nosniff\r\nretry-after: 1\r\nx-should-retry: true\r\n"
+    "connection: close\r\n"
 )
 
 
@@ -58,14 +60,16 @@ class Crowd:
     Args:
         tally: what counts those who are refused.
         most: how many there may be.
+        make_id: gives a request's id.
 
     Attributes:
         most: as above.
     """
 
-    def __init__(self, tally: Tally, most: int) -> None:
+    def __init__(self, tally: Tally, most: int, make_id: Callable[[], str]) -> None:
         self.most = most
         self._tally = tally
+        self._make_id = make_id
         self._lingering = 0
 
     def refuse(self, transport: asyncio.BaseTransport) -> None:
@@ -74,11 +78,16 @@ class Crowd:
         # uvloop's are none of asyncio's classes.
         writable = cast("asyncio.WriteTransport", transport)
         if self._lingering >= MOST_LINGERING:
-            writable.write(_ANSWER)
+            writable.write(self.answer())
             writable.close()
             return
         self._lingering += 1
         writable.set_protocol(_Refusal(self, writable))
+
+    def answer(self) -> bytes:
+        """Make the answer to one of them."""
+        fields = f"x-request-id: {self._make_id()}\r\ncontent-length: {len(_BODY)}\r\n\r\n"
+        return f"{_HEAD}{fields}".encode("ascii") + _BODY
 
     def forget(self) -> None:
         """Note that one who was refused has gone."""
@@ -97,7 +106,7 @@ class _Refusal(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Refuse."""
         if not self._transport.is_closing():
-            self._transport.write(_ANSWER)
+            self._transport.write(self._crowd.answer())
             self._transport.close()
 
     @override

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -205,7 +206,7 @@ class _Server(Server):
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self.crowd = Crowd(gateway.meter.tally, room_for_clients())
+        self.crowd = Crowd(gateway.meter.tally, room_for_clients(), partial(gateway.make_id, {}))
         self._options: dict[str, Any] = {
             "access_log": None,
             "max_field_size": MAX_FIELD_BYTES,

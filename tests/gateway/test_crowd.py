@@ -64,6 +64,7 @@ async def status_of(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
         length = int(re.search(rb"(?i)content-length: ([0-9]+)", head)[1])
         await reader.readexactly(length)
+        assert b"x-request-id: req_" in head
     except (ConnectionError, asyncio.IncompleteReadError):
         return 0
     return int(head.split()[1])
