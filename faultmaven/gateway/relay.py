@@ -195,6 +195,8 @@ async def _open(
                 return _as_stream(front, provider, ask, await reply.read_all(), forward)
         optional = bool(provider.config.row.get("finish_reason_optional"))
         watch = front.make_watch(ask, finish_optional=optional)
+        if provider.max_event_bytes is not None:
+            watch.limit_bytes = provider.max_event_bytes
         first = await _first_piece(reply, watch, forward.timeout_s)
     except BaseException:
         await reply.close()

@@ -41,6 +41,7 @@ class StreamWatch(ABC):
         usage: the token counts, None while nothing was said of them.
         events: all events so far.
         said_bytes: what the model has written so far.
+        limit_bytes: the size of the largest event; another one may be set before the first byte.
     """
 
     def __init__(self) -> None:
@@ -51,7 +52,10 @@ class StreamWatch(ABC):
         self.usage: Usage | None = None
         self.events = 0
         self.said_bytes = 0
-        self._tail = b""
+        self.limit_bytes = MAX_EVENT_BYTES
+        # What has come of an event whose end has not; no piece is empty.
+        self._tail: list[bytes] = []
+        self._tail_bytes = 0
         self._decoder: SSEDecoder | None = None
 
     @property
@@ -64,26 +68,28 @@ class StreamWatch(ABC):
         if self.is_over:
             return b""
         if self._decoder is not None or b"\r" in data:
-            return self._decoded(self._tail + data)
-        if self._tail:
-            data = self._tail + data
-        if data.endswith(_END):
-            self._tail = b""
-        else:
+            return self._decoded(self._take_tail(data))
+        tail = self._tail
+        if tail:
+            if _END not in data and not (data[:1] == b"\n" and tail[-1].endswith(b"\n")):
+                self._keep(data)
+                return b""
+            data = self._take_tail(data)
+        if not data.endswith(_END):
             cut = data.rfind(_END) + 2
             if cut < 2:
-                self._tail = data
-                self._check_size()
+                self._keep(data)
                 return b""
-            self._tail = data[cut:]
+            tail.append(data[cut:])
+            self._tail_bytes = len(data) - cut
             data = data[:cut]
+        if len(data) > self.limit_bytes and self._holds_too_large(data):
+            return self._one_by_one(data)
         try:
             passed = self._read_block(data)
         except (ValueError, TypeError, AttributeError, KeyError, IndexError, LLMError):
             passed = None
-        if passed is None:
-            return self._one_by_one(data)
-        return passed
+        return self._one_by_one(data) if passed is None else passed
 
     def finish(self) -> bytes:
         """Take the end of the body; give what is still to be passed on, or set `error`."""
@@ -91,9 +97,9 @@ class StreamWatch(ABC):
             return b""
         passed = b""
         if self._decoder is None:
-            self._decoder = SSEDecoder()
-            passed = self._events(self._decoder.feed(self._tail))
-            self._tail = b""
+            self._decoder = SSEDecoder(self.limit_bytes)
+            passed = self._read_by(self._decoder, self._take_tail(b""))
+        self._end_decoding(self._decoder)
         if self.done or self.error is not None:
             return passed
         # An unterminated event is cut off; only the mark of the end needs no more, and says no more
@@ -133,30 +139,53 @@ class StreamWatch(ABC):
         """Tell whether an answer that ends here is complete; sets `done` then."""
         return False
 
-    def _check_size(self) -> None:
-        if len(self._tail) > MAX_EVENT_BYTES:
-            self._tail = b""
+    def _holds_too_large(self, block: bytes) -> bool:
+        return max(map(len, block.split(_END))) > self.limit_bytes
+
+    def _take_tail(self, data: bytes) -> bytes:
+        """Give what was kept with the bytes that follow it."""
+        whole = b"".join([*self._tail, data])
+        self._tail.clear()
+        self._tail_bytes = 0
+        return whole
+
+    def _keep(self, data: bytes) -> None:
+        """Keep bytes that end no event, unless there are too many of them."""
+        if data:
+            self._tail.append(data)
+            self._tail_bytes += len(data)
+        if self._tail_bytes > self.limit_bytes:
+            self._tail.clear()
             msg = "an event of the stream is too large"
             self.error = ResponseFormatError(msg, code="event_too_large")
 
     def _decoded(self, data: bytes) -> bytes:
         """Take bytes of a stream that is not written in the ordinary way."""
-        self._tail = b""
         if self._decoder is None:
-            self._decoder = SSEDecoder()
+            self._decoder = SSEDecoder(self.limit_bytes)
+        return self._read_by(self._decoder, data)
+
+    def _one_by_one(self, block: bytes) -> bytes:
+        decoder = SSEDecoder(self.limit_bytes)
+        passed = self._read_by(decoder, block)
+        self._end_decoding(decoder)
+        return passed
+
+    def _read_by(self, decoder: SSEDecoder, data: bytes) -> bytes:
         try:
-            return self._events(self._decoder.feed(data))
+            return self._events(decoder.feed(data))
         except StreamDecodeError as exc:
             self.error = ResponseFormatError(str(exc), code=exc.code)
             return b""
 
-    def _one_by_one(self, block: bytes) -> bytes:
-        decoder = SSEDecoder()
+    def _end_decoding(self, decoder: SSEDecoder) -> None:
+        """Refuse an event that is too large and came along with good ones."""
+        if self.is_over:
+            return
         try:
-            return self._events(decoder.feed(block))
+            decoder.finish()
         except StreamDecodeError as exc:
             self.error = ResponseFormatError(str(exc), code=exc.code)
-            return b""
 
     def _events(self, events: list[ServerSentEvent]) -> bytes:
         passed = []

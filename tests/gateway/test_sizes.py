@@ -143,6 +143,51 @@ async def test_an_event_that_is_too_long_ends_the_stream(start, upstream, lane, 
     assert upstream.last_request.bytes_sent < 16 * MEGABYTE
 
 
+def with_event_limit(limit_bytes: int) -> str:
+    row = {"limits": {"max_event_bytes": limit_bytes}}
+    return json.dumps({"providers": {"openai": row, "anthropic": row}})
+
+
+@every_lane
+async def test_an_event_may_be_as_long_as_the_row_says(start, lane):
+    async with (
+        start(with_event_limit(4 * MEGABYTE)) as client,
+        client.post(lane.path, lane.body("giant-line:2", stream=True)) as reply,
+    ):
+        body = await reply.text()
+
+    assert lane.text_of(body, stream=True) == "before " + "x" * 2 * MEGABYTE + " after"
+    assert lane.ends(body) == 1
+
+
+@every_lane
+async def test_an_event_may_be_no_longer_than_the_row_says(start, upstream, lane):
+    upstream.reply(chunks=["before ", "x" * 65536, " after"])
+    async with (
+        start(with_event_limit(16384)) as client,
+        client.post(lane.path, lane.body("ok", stream=True)) as reply,
+    ):
+        body = await reply.text()
+
+    assert reply.status == 502 or lane.broken_by(body) is not None
+    assert "xxx" not in body
+    assert lane.ends(body) == 0
+
+
+@every_lane
+async def test_a_stream_that_was_not_asked_for_has_the_rows_limit(start, upstream, lane):
+    upstream.reply(chunks=["before ", "x" * 2048, " after"])
+    statuses = []
+    for limit_bytes in (1024, 65536):
+        async with (
+            start(with_event_limit(limit_bytes)) as client,
+            client.post(lane.path, lane.body("stream-for-json")) as reply,
+        ):
+            statuses.append(reply.status)
+
+    assert statuses == [502, 200]
+
+
 async def test_others_are_answered_while_one_sends_much(client):
     large = {"model": "openai/f", "messages": [{"role": "user", "content": "x" * 8_000_000}]}
     body = json.dumps(large).encode()

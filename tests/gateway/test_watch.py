@@ -138,3 +138,51 @@ def test_an_endless_line_is_given_up():
 
     assert watch.error is not None
     assert watch.error.code == "event_too_large"
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@given(data=st.data())
+def test_a_large_event_is_refused_in_any_cut(name, ending, data):
+    make, stream = STREAMS[name]
+    first = stream[: stream.find(b"\n\n") + 2]
+    large = first[:-3] + b" " * 600 + first[-3:]
+    whole = (first + large + stream).replace(b"\n", ending)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
+    pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+
+    watch = make()
+    watch.limit_bytes = 512
+    passed = relay(watch, pieces)
+
+    assert passed in (b"", first)
+    assert watch.error is not None
+    assert watch.error.code == "event_too_large"
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_large_rest_is_refused_at_the_end(name):
+    make, stream = STREAMS[name]
+    first = stream[: stream.find(b"\n\n") + 2]
+
+    watch = make()
+    watch.limit_bytes = 512
+    passed = relay(watch, [first + b"data: " + b"x" * 600])
+
+    assert passed == first
+    assert watch.error is not None
+    assert watch.error.code == "event_too_large"
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_higher_limit_lets_a_large_event_pass(name):
+    make, stream = STREAMS[name]
+    first = stream[: stream.find(b"\n\n") + 2]
+    whole = first[:-3] + b" " * 2_000_000 + stream[len(first) - 3 :]
+
+    watch = make()
+    watch.limit_bytes = 4_000_000
+    passed = relay(watch, [whole[at : at + 65536] for at in range(0, len(whole), 65536)])
+
+    assert passed == whole
+    assert watch.done

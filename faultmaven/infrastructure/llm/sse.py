@@ -43,7 +43,26 @@ class ServerSentEvent(NamedTuple):
     data: bytes
 
 
-class SSEDecoder:
+class _PiecewiseDecoder:
+    """What decoders have in common whose events end with a separator."""
+
+    __slots__ = ("_at_start", "_pieces")
+
+    def __init__(self, limit_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._pieces = _Pieces(limit_bytes)
+        self._at_start = True
+
+    @property
+    def limit_bytes(self) -> int:
+        """The size of the largest event; another one may be set before the first byte."""
+        return self._pieces.limit_bytes
+
+    @limit_bytes.setter
+    def limit_bytes(self, limit_bytes: int) -> None:
+        self._pieces.limit_bytes = limit_bytes
+
+
+class SSEDecoder(_PiecewiseDecoder):
     """Decodes `text/event-stream` as WHATWG HTML, section 9.2 (read 2026-11-21), says.
 
     Attributes:
@@ -51,14 +70,13 @@ class SSEDecoder:
         retry_ms: the reconnection time that the stream asked for, None before any.
     """
 
-    __slots__ = ("_after_cr", "_at_start", "_pieces", "last_event_id", "retry_ms")
+    __slots__ = ("_after_cr", "last_event_id", "retry_ms")
 
     def __init__(self, limit_bytes: int = MAX_EVENT_BYTES) -> None:
+        super().__init__(limit_bytes)
         self.last_event_id = ""
         self.retry_ms: int | None = None
-        self._pieces = _Pieces(limit_bytes)
         self._after_cr = False
-        self._at_start = True
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take the next bytes; give the events that they complete, in order.
@@ -147,14 +165,10 @@ class SSEDecoder:
         return ServerSentEvent(name.decode() or "message", b"\n".join(lines))
 
 
-class NDJSONDecoder:
+class NDJSONDecoder(_PiecewiseDecoder):
     """Splits a body of JSON lines; blank lines are dropped, the line ends taken off."""
 
-    __slots__ = ("_at_start", "_pieces")
-
-    def __init__(self, limit_bytes: int = MAX_EVENT_BYTES) -> None:
-        self._pieces = _Pieces(limit_bytes)
-        self._at_start = True
+    __slots__ = ()
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes; give the lines that they complete, each valid UTF-8.
@@ -211,12 +225,15 @@ class EventStreamDecoder:
     A frame is total length, headers' length (u32 each), the CRC-32 of those eight bytes, headers,
     payload, and the CRC-32 of all before (Amazon Transcribe developer guide, "Event stream encoding",
     read 2026-11-21).
+
+    Attributes:
+        limit_bytes: the size of the largest frame; another one may be set before the first byte.
     """
 
-    __slots__ = ("_buffer", "_error", "_limit_bytes")
+    __slots__ = ("_buffer", "_error", "limit_bytes")
 
     def __init__(self, limit_bytes: int = MAX_EVENT_BYTES) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._buffer = bytearray()
         self._error: StreamDecodeError | None = None
 
@@ -263,8 +280,8 @@ class EventStreamDecoder:
         if crc32(self._buffer[start : start + 8]) != checksum:
             msg = "the prelude's checksum is wrong"
             raise StreamDecodeError(msg, "bad_checksum")
-        if size > self._limit_bytes:
-            msg = f"a frame of {size} bytes exceeds {self._limit_bytes}"
+        if size > self.limit_bytes:
+            msg = f"a frame of {size} bytes exceeds {self.limit_bytes}"
             raise StreamDecodeError(msg, "event_too_large")
         if size < headers_size + _FRAME_OVERHEAD:
             msg = "a frame is shorter than its headers"
@@ -283,10 +300,10 @@ def encode_event_stream_frame(headers: Mapping[str, HeaderValue], payload: bytes
 class _Pieces:
     """Bytes that wait for a separator, joined only when it may have come."""
 
-    __slots__ = ("_limit_bytes", "_size", "overflow", "parts")
+    __slots__ = ("_size", "limit_bytes", "overflow", "parts")
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._size = 0
         self.parts: list[bytes] = []
         self.overflow = False
@@ -296,7 +313,7 @@ class _Pieces:
             self.parts.append(data)
             self._size += len(data)
             # The first half of a separator may be among them.
-            self.overflow = self.overflow or self._size > self._limit_bytes + 1
+            self.overflow = self.overflow or self._size > self.limit_bytes + 1
 
     def take(self, data: bytes) -> bytes:
         self.check()
@@ -313,9 +330,9 @@ class _Pieces:
         self.check()
         blocks = data.split(separator)
         rest = blocks.pop()
-        if len(data) > self._limit_bytes:
+        if len(data) > self.limit_bytes:
             for index, block in enumerate(blocks):
-                if len(block) > self._limit_bytes:
+                if len(block) > self.limit_bytes:
                     self.overflow = True
                     return blocks[:index]
         if rest:
@@ -327,7 +344,7 @@ class _Pieces:
 
     def check(self) -> None:
         if self.overflow:
-            msg = f"an event exceeds {self._limit_bytes} bytes"
+            msg = f"an event exceeds {self.limit_bytes} bytes"
             raise StreamDecodeError(msg, "event_too_large")
 
 

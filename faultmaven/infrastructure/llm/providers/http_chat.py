@@ -105,7 +105,11 @@ _LOGGED = (
 
 
 class HTTPChat(HTTPService):
-    """A provider that chats; see the module's docstring for what a dialect overrides."""
+    """A provider that chats; see the module's docstring for what a dialect overrides.
+
+    Attributes:
+        max_event_bytes: of one event of a stream, None for the dialect's own limit.
+    """
 
     # Whether `cache_control` may stand in what this class posts, where the row does not say.
     takes_cache_marks: ClassVar[bool] = True
@@ -125,6 +129,8 @@ class HTTPChat(HTTPService):
         **settings: Any,
     ) -> None:
         super().__init__(config, transport=transport, clock=clock, **settings)
+        limits: Mapping[str, Any] = self.config.row.get("limits") or {}
+        self.max_event_bytes: int | None = limits.get("max_event_bytes")
         self._windows = ContextWindows(self.config.row, self._find_model, count_prompt_tokens)
         self._parameter_rules: dict[str, ParameterRules] = {}
         self._warned: set[str] = set()
@@ -380,7 +386,7 @@ class HTTPChat(HTTPService):
 
     async def _open_stream(self, call: Call) -> OpenedStream:
         """Make one try of a streamed call: up to the first piece of the answer."""
-        reader = self._make_stream_reader() if self._rules_for(call.model).takes_stream else None
+        reader = self._limited_reader() if self._rules_for(call.model).takes_stream else None
         if reader is None:
             whole = replace(call, request=replace(call.request, stream=False))
             whole.body = self._encoded(whole)
@@ -424,6 +430,13 @@ class HTTPChat(HTTPService):
             call.route.oddity = "content_type"
         return opened
 
+    def _limited_reader(self) -> ChunkReader | None:
+        """Give what reads one stream, with the row's limit for its events."""
+        reader = self._make_stream_reader()
+        if reader is not None and self.max_event_bytes is not None:
+            reader.limit_events(self.max_event_bytes)
+        return reader
+
     def _read_answer(self, body: bytes) -> LLMResponse:
         """Parse and read the body of a plain answer.
 
@@ -446,7 +459,7 @@ class HTTPChat(HTTPService):
 
     def _assembled(self, body: bytes) -> LLMResponse:
         """Read a stream that was not asked for as the one answer that it amounts to."""
-        reader = self._make_stream_reader()
+        reader = self._limited_reader()
         if reader is None:
             msg = "the answer is a stream, which was not asked for"
             raise ResponseFormatError(msg, code="unexpected_stream")

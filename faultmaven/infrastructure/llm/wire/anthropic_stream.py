@@ -45,6 +45,10 @@ class AnthropicStreamReader:
         self._usage: dict[str, Any] = {}
         self._open: dict[int, _Thinking | _Call | None] = {}
 
+    def limit_events(self, limit_bytes: int) -> None:
+        """Set the size of the largest event; see `ChunkReader.limit_events`."""
+        self._decoder.limit_bytes = limit_bytes
+
     def feed(self, data: bytes) -> list[LLMChunk]:
         """Take the next bytes; see `ChunkReader.feed`."""
         chunks: list[LLMChunk] = []

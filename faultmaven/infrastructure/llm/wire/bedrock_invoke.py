@@ -59,6 +59,11 @@ class InvokeStreamReader(StreamReader[EventStreamFrame]):
         self._text = text_generation.TextPieces(self.ending)
 
     @override
+    def limit_events(self, limit_bytes: int) -> None:
+        super().limit_events(limit_bytes)
+        self._anthropic.limit_events(limit_bytes)
+
+    @override
     def _read(self, event: EventStreamFrame) -> Iterator[LLMChunk]:
         if (error := error_from_frame(event)) is not None:
             raise error

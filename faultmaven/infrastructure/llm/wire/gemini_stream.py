@@ -43,11 +43,19 @@ class _EitherDecoder:
         self._array: JSONArrayDecoder | None = None
         self._has_begun = False
 
+    @property
+    def limit_bytes(self) -> int:
+        return self._sse.limit_bytes
+
+    @limit_bytes.setter
+    def limit_bytes(self, limit_bytes: int) -> None:
+        self._sse.limit_bytes = limit_bytes
+
     def feed(self, data: bytes) -> list[bytes]:
         if not self._has_begun and (first := data.lstrip()[:1]):
             self._has_begun = True
             if first in b"[{":
-                self._array = JSONArrayDecoder(MAX_EVENT_BYTES)
+                self._array = JSONArrayDecoder(self.limit_bytes)
         if self._array is not None:
             return self._array.feed(data)
         return [event.data for event in self._sse.feed(data)]
@@ -55,6 +63,7 @@ class _EitherDecoder:
     def finish(self) -> bytes | None:
         if self._array is not None:
             # An object of the array that is not whole is of no use.
+            self._array.finish()
             return None
         event = self._sse.finish()
         return None if event is None else event.data

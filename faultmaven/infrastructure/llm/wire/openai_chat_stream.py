@@ -54,6 +54,10 @@ class OpenAIChatStreamReader:
         self._model: str | None = None
         self._response_id: str | None = None
 
+    def limit_events(self, limit_bytes: int) -> None:
+        """Set the size of the largest event; see `ChunkReader.limit_events`."""
+        self._decoder.limit_bytes = limit_bytes
+
     def feed(self, data: bytes) -> list[LLMChunk]:
         """Take the next bytes; see `ChunkReader.feed`."""
         if self.done or self.error is not None:
@@ -79,7 +83,11 @@ class OpenAIChatStreamReader:
         """Take the end of the body; see `ChunkReader.finish`."""
         if self.done or self.error is not None:
             return []
-        rest = self._decoder.finish()
+        try:
+            rest = self._decoder.finish()
+        except StreamDecodeError as exc:
+            self.error = ResponseFormatError(str(exc), code=exc.code)
+            return []
         if rest is not None and rest.data != b"[DONE]":
             self.skipped += 1
         return self._end()

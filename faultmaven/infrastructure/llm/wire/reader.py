@@ -22,7 +22,13 @@ Event = TypeVar("Event")
 
 
 class Decoder(Protocol[Event]):
-    """Turns bytes into whole events; see `faultmaven.infrastructure.llm.sse`."""
+    """Turns bytes into whole events; see `faultmaven.infrastructure.llm.sse`.
+
+    Attributes:
+        limit_bytes: the size of the largest event; another one may be set before the first byte.
+    """
+
+    limit_bytes: int
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes; give the events that they complete."""
@@ -51,6 +57,10 @@ class StreamReader(ABC, Generic[Event]):
         self.events = 0
         self._decoder = decoder
         self.ending = Ending()
+
+    def limit_events(self, limit_bytes: int) -> None:
+        """Set the size of the largest event; see `ChunkReader.limit_events`."""
+        self._decoder.limit_bytes = limit_bytes
 
     def feed(self, data: bytes) -> list[LLMChunk]:
         """Take the next bytes of the body; give the chunks that they complete."""

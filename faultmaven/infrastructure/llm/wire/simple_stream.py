@@ -32,6 +32,10 @@ class SimpleStreamReader:
         self._decoder = SSEDecoder()
         self._last = LLMChunk()
 
+    def limit_events(self, limit_bytes: int) -> None:
+        """Set the size of the largest event; see `ChunkReader.limit_events`."""
+        self._decoder.limit_bytes = limit_bytes
+
     def feed(self, data: bytes) -> list[LLMChunk]:
         """Take the next bytes; see `ChunkReader.feed`."""
         chunks: list[LLMChunk] = []
@@ -41,7 +45,7 @@ class SimpleStreamReader:
             for event in self._decoder.feed(data):
                 self.events += 1
                 if event.data == b"[DONE]":
-                    return chunks + self.finish()
+                    return chunks + self._end()
                 if (chunk := self._read(event.data)) is not None:
                     chunks.append(chunk)
         except StreamDecodeError as exc:
@@ -54,6 +58,14 @@ class SimpleStreamReader:
         """Take the end of the body; see `ChunkReader.finish`."""
         if self.done or self.error is not None:
             return []
+        try:
+            self._decoder.finish()
+        except StreamDecodeError as exc:
+            self.error = ResponseFormatError(str(exc), code=exc.code)
+            return []
+        return self._end()
+
+    def _end(self) -> list[LLMChunk]:
         self.done = True
         self._last.finish_reason = self._last.finish_reason or "stop"
         return [self._last]

@@ -28,6 +28,10 @@ class ChunkReader(Protocol):
     skipped: int
     events: int
 
+    def limit_events(self, limit_bytes: int) -> None:
+        """Set the size of the largest event, in place of the dialect's own; before the first byte."""
+        ...
+
     def feed(self, data: bytes) -> list[LLMChunk]:
         """Take the next bytes of the body; give the chunks that they complete."""
         ...

@@ -44,3 +44,22 @@ def test_object_beyond_the_limit_is_an_error():
     assert decoder.feed(b'[{"a":1},') == [b'{"a":1}']
     with pytest.raises(StreamDecodeError, match="8 bytes"):
         decoder.feed(b'{"a":"12345678')
+
+
+@given(cuts=cut_places)
+def test_object_beyond_the_limit_is_an_error_in_any_pieces(cuts):
+    data = b'[{"a":1},{"a":"12345678"},{"a":2}]'
+    decoder = JSONArrayDecoder()
+    decoder.limit_bytes = 8
+    places = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
+
+    found = []
+
+    def read():
+        for start, end in pairwise(places):
+            found.extend(decoder.feed(data[start:end]))
+        decoder.finish()
+
+    with pytest.raises(StreamDecodeError, match="8 bytes"):
+        read()
+    assert found == [b'{"a":1}']
