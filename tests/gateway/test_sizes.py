@@ -143,15 +143,32 @@ async def test_an_event_that_is_too_long_ends_the_stream(start, upstream, lane, 
     assert upstream.last_request.bytes_sent < 16 * MEGABYTE
 
 
-def with_event_limit(limit_bytes: int) -> str:
-    row = {"limits": {"max_event_bytes": limit_bytes}}
+def with_limits(**limits: int) -> str:
+    row = {"limits": limits}
     return json.dumps({"providers": {"openai": row, "anthropic": row}})
+
+
+@every_lane
+@pytest.mark.parametrize(("limit_bytes", "status"), [(16384, 502), (131072, 200)])
+async def test_an_answer_may_be_no_longer_than_the_row_says(
+    start, upstream, lane, limit_bytes, status
+):
+    upstream.reply(chunks=["x" * 65536])
+    async with (
+        start(with_limits(max_response_bytes=limit_bytes)) as client,
+        client.post(lane.path, lane.body("ok")) as reply,
+    ):
+        body = await reply.json()
+
+    assert reply.status == status
+    if status == 502:
+        assert "larger" in lane.error_of(body)["message"]
 
 
 @every_lane
 async def test_an_event_may_be_as_long_as_the_row_says(start, lane):
     async with (
-        start(with_event_limit(4 * MEGABYTE)) as client,
+        start(with_limits(max_event_bytes=4 * MEGABYTE)) as client,
         client.post(lane.path, lane.body("giant-line:2", stream=True)) as reply,
     ):
         body = await reply.text()
@@ -164,7 +181,7 @@ async def test_an_event_may_be_as_long_as_the_row_says(start, lane):
 async def test_an_event_may_be_no_longer_than_the_row_says(start, upstream, lane):
     upstream.reply(chunks=["before ", "x" * 65536, " after"])
     async with (
-        start(with_event_limit(16384)) as client,
+        start(with_limits(max_event_bytes=16384)) as client,
         client.post(lane.path, lane.body("ok", stream=True)) as reply,
     ):
         body = await reply.text()
@@ -180,7 +197,7 @@ async def test_a_stream_that_was_not_asked_for_has_the_rows_limit(start, upstrea
     statuses = []
     for limit_bytes in (1024, 65536):
         async with (
-            start(with_event_limit(limit_bytes)) as client,
+            start(with_limits(max_event_bytes=limit_bytes)) as client,
             client.post(lane.path, lane.body("stream-for-json")) as reply,
         ):
             statuses.append(reply.status)

@@ -280,9 +280,10 @@ async def test_large_body_is_sent_without_a_warning(upstream):
 
 
 def test_policy_comes_from_the_row():
-    policy = TransportPolicy.from_row({"tls_verify": False, "ca_file": None, "x": 2})
+    row = {"tls_verify": False, "ca_file": None, "x": 2, "limits": {"max_response_bytes": 4096}}
+    policy = TransportPolicy.from_row(row)
 
-    assert policy == TransportPolicy(tls_verify=False)
+    assert policy == TransportPolicy(tls_verify=False, max_response_bytes=4096)
     assert TransportPolicy.from_row({}) == TransportPolicy()
     assert "pw" not in repr(TransportPolicy(proxy="http://u:pw@h"))
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ROW_FIELDS = ("tls_verify", "ca_file", "proxy")
+_ROW_LIMITS = ("max_response_bytes",)
 
 
 def _user_agent() -> str:
@@ -52,4 +53,6 @@ class TransportPolicy:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Take what a row says about connections; the defaults for what it does not."""
-        return cls(**{name: row[name] for name in _ROW_FIELDS if row.get(name) is not None})
+        said = {name: row[name] for name in _ROW_FIELDS if row.get(name) is not None}
+        limits = row.get("limits") or {}
+        return cls(**said, **{name: limits[name] for name in _ROW_LIMITS if name in limits})
