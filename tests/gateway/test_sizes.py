@@ -38,12 +38,11 @@ ADVERSARIES = {
 
 @pytest.mark.parametrize("raw", ADVERSARIES.values(), ids=ADVERSARIES)
 def test_a_megabyte_of_malice_is_read_in_no_time(raw):
-    """Ten times what it takes on a busy machine, and a hundredth of what a square of it would."""
     began = time.process_time()
     told = fault_of_reading(raw)
 
     assert told is None or (told.status == 400 and len(str(told)) < 500)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 0.5
 
 
 def fault_of_reading(raw: bytes) -> Fault | None:
