@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream; charset=utf-8"
 # Of one client's answer, no more than this waits in the process before the provider is held back.
-WRITE_HIGH_WATER_BYTES: Final = 64 * 1024
+WRITE_HIGH_WATER_BYTES: Final = 32 * 1024
 
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")

@@ -186,7 +186,10 @@ class Gateway:
         """Have a provider that is new here speak by the thin transport, unless it needs a proxy."""
         self._adopted[name] = provider
         row = provider.config.row
-        if isinstance(provider, HTTPProvider) and not row.get("proxy"):
+        if not isinstance(provider, HTTPProvider):
+            return
+        provider.max_partial_bytes = 0  # the client has the text already
+        if not row.get("proxy"):
             policy = TransportPolicy.from_row(row)
             provider.use_transport(LeanTransport(provider.provider_name, policy))
 

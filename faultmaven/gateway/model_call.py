@@ -283,6 +283,7 @@ async def _pump(opened: Opened, writer: StreamedAnswer) -> None:
         if opened.is_over:
             return
         if writer.is_paused:
+            data = b""  # not held twice while the client reads
             await writer.drain()
         data = await opened.next()
 

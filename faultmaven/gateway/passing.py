@@ -163,6 +163,7 @@ class Passing:
             while data := await reply.read():
                 writer.write(data)
                 if writer.is_paused:
+                    data = b""  # not held twice while the client reads
                     await writer.drain()
         except LLMError:
             if not writer.begun:

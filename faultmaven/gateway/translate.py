@@ -93,12 +93,12 @@ class TranslatedStream:
         """Wait for more; see `Opened.next`."""
         while not self.is_over:
             try:
-                chunk = await anext(self._chunks, None)
+                data = self._write(await anext(self._chunks, None))
             except LLMError as error:
                 self.error = error
                 self.is_over = True
                 return b""
-            if data := self._write(chunk):
+            if data:
                 return data
         return b""
 

@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._mark_gone()
         self.lost.set()
-        self._writable.set()
+        self.resume_writing()
         self.reader.feed_eof()
         self._siblings.discard(self)
         self._journal.connection_closed()
@@ -103,10 +103,13 @@ class Connection(asyncio.Protocol):
     @override
     def pause_writing(self) -> None:
         self._writable.clear()
+        self._journal.connection_held_back(1)
 
     @override
     def resume_writing(self) -> None:
-        self._writable.set()
+        if not self._writable.is_set():
+            self._writable.set()
+            self._journal.connection_held_back(-1)
 
     @property
     def transport(self) -> asyncio.Transport:

@@ -89,6 +89,7 @@ class Journal:
         requests: in the order in which they were complete.
         connections_opened: since the start or the last `clear`.
         connections_open: now.
+        connections_held_back: now, by clients that do not read.
         redirect_followed: requests that reached the address a redirect pointed at.
         redirect_leaks: names of credential headers that came along with those.
         malformed: requests that were no HTTP, one sentence each.
@@ -101,6 +102,7 @@ class Journal:
         self.requests: list[RecordedRequest] = []
         self.connections_opened = 0
         self.connections_open = 0
+        self.connections_held_back = 0
         self.redirect_followed = 0
         self.redirect_leaks: list[str] = []
         self.malformed: list[str] = []
@@ -149,6 +151,12 @@ class Journal:
             self.connections_open -= 1
         self.changed()
 
+    def connection_held_back(self, by: int) -> None:
+        """Count a connection whose client has stopped reading (1), or no longer (-1)."""
+        with self._lock:
+            self.connections_held_back += by
+        self.changed()
+
     def record(self, request: RecordedRequest) -> None:
         """Append a request."""
         with self._lock:
@@ -162,6 +170,7 @@ class Journal:
                 "requests": len(self.requests),
                 "connections_opened": self.connections_opened,
                 "connections_open": self.connections_open,
+                "connections_held_back": self.connections_held_back,
                 "redirect_followed": self.redirect_followed,
                 "redirect_leaks": list(self.redirect_leaks),
                 "malformed": list(self.malformed),

@@ -251,6 +251,11 @@ class FakeUpstream:
         return self._journal.connections_open
 
     @property
+    def connections_held_back(self) -> int:
+        """How many of them wait now for clients that do not read."""
+        return self._journal.connections_held_back
+
+    @property
     def redirect_followed(self) -> int:
         """How many requests followed a redirect to the other origin."""
         return self._journal.redirect_followed

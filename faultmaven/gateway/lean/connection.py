@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from faultmaven.gateway.lean.pool import LeanPool
 
 # More than this waits in the kernel, and at the provider, until the client has taken it.
-HIGH_WATER_BYTES: Final = 32 * 1024
+HIGH_WATER_BYTES: Final = 16 * 1024
 # What is taken from the kernel at once; the loops' own 256 KiB would be too much for each stream.
-READ_BYTES: Final = 64 * 1024
+READ_BYTES: Final = 32 * 1024
 
 _CLOSED: Final = failure.CLOSED
 _RESET: Final = failure.Failure(

@@ -59,7 +59,7 @@ from faultmaven.infrastructure.llm.wire.errors import parse_error_object
 from faultmaven.infrastructure.llm.wire.estimate import estimate_usage
 from faultmaven.infrastructure.llm.wire.foreign import foreign_tools
 from faultmaven.infrastructure.llm.wire.parameters import ParameterRules, make_rules
-from faultmaven.infrastructure.llm.wire.partial_text import PartialText
+from faultmaven.infrastructure.llm.wire.partial_text import MOST_BYTES, PartialText
 from faultmaven.infrastructure.llm.wire.simple_stream import SimpleStreamReader
 from faultmaven.infrastructure.llm.wire.structured import (
     ask_for_structure,
@@ -109,6 +109,7 @@ class HTTPChat(HTTPService):
 
     Attributes:
         max_event_bytes: of one event of a stream, None for the dialect's own limit.
+        max_partial_bytes: of a stream's text, kept for the error if it breaks off.
     """
 
     # Whether `cache_control` may stand in what this class posts, where the row does not say.
@@ -131,6 +132,7 @@ class HTTPChat(HTTPService):
         super().__init__(config, transport=transport, clock=clock, **settings)
         limits: Mapping[str, Any] = self.config.row.get("limits") or {}
         self.max_event_bytes: int | None = limits.get("max_event_bytes")
+        self.max_partial_bytes = MOST_BYTES
         self._windows = ContextWindows(self.config.row, self._find_model, count_prompt_tokens)
         self._parameter_rules: dict[str, ParameterRules] = {}
         self._warned: set[str] = set()
@@ -179,7 +181,7 @@ class HTTPChat(HTTPService):
             LLMError: as for `complete`, or what the provider reported within the stream.
         """
         call, opened = await self._answered(replace(request, stream=True), self._open_stream)
-        text = PartialText()
+        text = PartialText(self.max_partial_bytes)
         kept: list[LLMChunk] = []
         receipt: Route | None = call.route
         is_logged = logger.isEnabledFor(logging.DEBUG)

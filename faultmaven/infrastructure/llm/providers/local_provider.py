@@ -171,6 +171,7 @@ class LocalProvider(OpenAIProvider):
         config = replace(self.config, row={"local": True, **self.config.row})
         speaker = dialect(config, transport=self._transport, clock=self._clock)
         speaker.circuits = self.circuits
+        speaker.max_partial_bytes = self.max_partial_bytes
         return speaker
 
     def _configure(self, base_url: str, models: list[str]) -> None:

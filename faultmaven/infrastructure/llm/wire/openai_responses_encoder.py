@@ -11,6 +11,7 @@ import base64
 from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.infrastructure.llm import codec
+from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.types import ToolCallDelta, Usage
 from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.openai_responses_front import SEALED_PREFIX
@@ -37,6 +38,9 @@ _PARTS: Final = {
     "refusal": ("refusal", "refusal", "response.refusal"),
     "reasoning": ("summary_text", "text", "response.reasoning_summary_text"),
 }
+
+# The text of a stream is repeated by the events at its end, and kept until then.
+MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
 
 Namespaces = dict[str, tuple[str, str]]
 
@@ -76,15 +80,20 @@ def usage_to_wire(usage: Usage) -> dict[str, Any]:
 class _Item:
     """An output item that is being written."""
 
-    __slots__ = ("data", "index", "is_open", "part", "texts")
+    __slots__ = ("data", "index", "is_open", "part", "text")
 
     def __init__(self, index: int, data: dict[str, Any]) -> None:
         self.index = index
         self.data = data
         self.is_open = True
-        # What the open part is, one of _PARTS, and the text that it has so far.
+        # What the open part is, one of _PARTS, and the text that it has so far, in UTF-8.
         self.part: str | None = None
-        self.texts: list[str] = []
+        self.text = bytearray()
+
+    def taken_text(self) -> str:
+        """Give the text so far, and begin a new one."""
+        text, self.text = self.text, bytearray()
+        return text.decode("utf-8", "surrogatepass")
 
     @property
     def parts(self) -> list[dict[str, Any]]:
@@ -124,9 +133,14 @@ class ResponsesStreamEncoder:
         self._current: _Item | None = None
         self._usage = Usage()
         self._finish_reason: FinishReason | None = None
+        self._kept_bytes = 0
 
     def encode(self, chunk: LLMChunk) -> bytes:
-        """Write one chunk; `b""` where it holds nothing for the client."""
+        """Write one chunk; `b""` where it holds nothing for the client.
+
+        Raises:
+            ResponseFormatError: the answer has got larger than what its last events can repeat.
+        """
         self._begin()
         if chunk.reasoning:
             self._say("reasoning", chunk.reasoning)
@@ -142,6 +156,9 @@ class ResponsesStreamEncoder:
             self._call(delta)
         self._usage = chunk.usage or self._usage
         self._finish_reason = chunk.finish_reason or self._finish_reason
+        if self._kept_bytes > MAX_TEXT_BYTES:
+            msg = f"the answer has more than the {MAX_TEXT_BYTES >> 20} MiB that a Responses stream may have"
+            raise ResponseFormatError(msg, code="response_too_large", retryable=False)
         return self._taken()
 
     def encode_whole(self, response: LLMResponse) -> None:
@@ -247,10 +264,10 @@ class ResponsesStreamEncoder:
         if item.part is not None:
             self._close_part(item)
         if item.data["type"] == "function_call":
-            if not item.texts:
+            if not item.text:
                 # Clients parse the text, and no arguments are no JSON.
                 self._say_arguments(item, "{}")
-            item.data["arguments"] = "".join(item.texts)
+            item.data["arguments"] = item.taken_text()
             done = "response.function_call_arguments.done"
             self._event(done, **self._place(item), arguments=item.data["arguments"])
         if "status" in item.data:
@@ -281,7 +298,7 @@ class ResponsesStreamEncoder:
             if item.part is not None:
                 self._close_part(item)
             self._open_part(item, what)
-        item.texts.append(text)
+        self._keep(item, text)
         extra: dict[str, Any] = {"logprobs": []} if what == "text" else {}
         self._event(f"{_PARTS[what][2]}.delta", **self._part_place(item), delta=text, **extra)
 
@@ -300,11 +317,11 @@ class ResponsesStreamEncoder:
         return {**self._place(item), name: len(item.parts)}
 
     def _open_part(self, item: _Item, what: str) -> None:
-        item.part, item.texts = what, []
+        item.part = what
         self._part_event(item, "added", _part(what, ""))
 
     def _close_part(self, item: _Item) -> None:
-        what, text = item.part or "text", "".join(item.texts)
+        what, text = item.part or "text", item.taken_text()
         done: dict[str, Any] = {_PARTS[what][1]: text}
         if what == "text":
             done["logprobs"] = []
@@ -312,7 +329,7 @@ class ResponsesStreamEncoder:
         part = _part(what, text)
         self._part_event(item, "done", part)
         item.parts.append(part)
-        item.part, item.texts = None, []
+        item.part = None
 
     def _part_event(self, item: _Item, when: str, part: dict[str, Any]) -> None:
         kind = "reasoning_summary_part" if item.data["type"] == "reasoning" else "content_part"
@@ -348,8 +365,14 @@ class ResponsesStreamEncoder:
         if delta.arguments:
             self._say_arguments(item, delta.arguments)
 
+    def _keep(self, item: _Item, text: str) -> None:
+        """Keep a piece, for the events at the end repeat the whole."""
+        kept = text.encode("utf-8", "surrogatepass")
+        item.text += kept
+        self._kept_bytes += len(kept)
+
     def _say_arguments(self, item: _Item, text: str) -> None:
-        item.texts.append(text)
+        self._keep(item, text)
         kind = "response.function_call_arguments.delta"
         self._event(kind, **self._place(item), delta=text)
 
