@@ -21,6 +21,7 @@ from faultmaven.infrastructure.llm.errors import (
 from faultmaven.infrastructure.llm.http import HTTPTransport, TransportPolicy
 from faultmaven.testing import FakeUpstream
 from faultmaven.testing.listeners import broken_port
+from tests.growth import MOST, Growth
 
 KEY = "sk-canary-transport-0123456789"
 HEADERS = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
@@ -121,11 +122,12 @@ async def test_leftover_bytes_never_reach_the_next_request(transport, upstream):
 
 
 async def test_many_gzip_members_do_not_hold_the_loop_up(transport, upstream):
-    started = time.process_time()
-    with suppress(ResponseFormatError):
-        await fetch(transport, upstream, "gzip-members:20000", timeout_s=30)
+    growth = Growth()
+    for times in growth.rounds():
+        with growth.of(times), suppress(ResponseFormatError):
+            await fetch(transport, upstream, f"gzip-members:{2500 * times}", timeout_s=30)
 
-    assert time.process_time() - started < 5
+    assert growth.factor < MOST
 
 
 async def test_gzip_bomb_stays_small_in_memory(transport, upstream):
@@ -248,7 +250,7 @@ async def test_timeout_bounds_the_whole_answer(transport, upstream):
 
         assert caught.value.code in {"headers_timeout", "read_timeout"}
         assert_safe(caught.value)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20  # the drip alone would take longer
 
 
 async def test_deadline_bounds_the_whole_answer(transport, upstream):
