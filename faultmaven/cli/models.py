@@ -9,7 +9,7 @@ import click
 
 from faultmaven.cli.complete import provider_names
 from faultmaven.cli.exit_codes import EXIT_OK
-from faultmaven.cli.output import write_json, write_table
+from faultmaven.cli.output import counted, write_json, write_table
 from faultmaven.cli.start import start_registry
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def models(provider: str | None, offline: bool, as_json: bool) -> int:
     if as_json:
         write_json(rows)
     else:
-        title = f"{name}: {len(rows)} models"
+        title = f"{name}: {counted(len(rows), 'model')}"
         write_table(_COLUMNS, [list(row.values()) for row in rows], title)
     return EXIT_OK
 

@@ -31,6 +31,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
+def counted(count: int, noun: str) -> str:
+    """Say how many there are of something whose plural ends in s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def is_terminal() -> bool:
     """Tell whether a person watches the standard output."""
     return sys.stdout.isatty()

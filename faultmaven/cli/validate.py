@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faultmaven.cli.exit_codes import EXIT_OK, EXIT_USAGE
-from faultmaven.cli.output import say, write, write_json
+from faultmaven.cli.output import counted, say, write, write_json
 from faultmaven.config.errors import ConfigFileError, Problem
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def validate(files: tuple[Path, ...], as_json: bool) -> int:
         say(f"warning: {warning}")
     for problem in () if as_json else problems:
         write(str(problem))
-    say(f"{len(problems)} problems in: {', '.join(checked)}" if problems
+    say(f"{counted(len(problems), 'problem')} in: {', '.join(checked)}" if problems
         else f"sound: {', '.join(checked)}")  # fmt: skip
     return EXIT_USAGE if problems else EXIT_OK
 

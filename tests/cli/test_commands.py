@@ -329,6 +329,7 @@ def test_validate_checks_a_providers_own_file(
 
     assert run.returncode == code, run.stdout
     assert said in run.stdout
+    assert ("1 problem in: " in run.stderr) is (code != 0)
 
 
 def test_doctor_is_content_with_a_sound_set_up(
