@@ -198,7 +198,7 @@ async def test_a_client_in_a_hurry_opens_no_circuit(start, upstream, spec, model
             async with client.post(
                 "/v1/chat/completions",
                 {"model": model, "messages": MESSAGES, "stream": True},
-                x_request_timeout="0.1",
+                x_request_timeout="0.3",
             ) as reply:
                 await reply.read()
 

@@ -16,7 +16,7 @@ LEAVING = {
     "before the first event": {"model": "openai/fm:stall-first-event", "stream": True},
     "in the stream": {"model": "openai/fm:stall-mid-stream:3", "stream": True},
     "in a translated stream": {"model": "anthropic/fm:stall-mid-stream:9", "stream": True},
-    "in a plain answer": {"model": "openai/fm:sleep:5000"},
+    "in a plain answer": {"model": "openai/fm:sleep:60000"},
 }
 
 
@@ -31,7 +31,7 @@ async def test_who_leaves_ends_the_call_upstream(client, upstream, fields):
     asking.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await asking
-    gone = await asyncio.wait_for(upstream.wait_for_clients_gone(1), 1.0)
+    gone = await upstream.wait_for_clients_gone(1)
     stop()
 
     assert len(gone) == 1
@@ -73,7 +73,7 @@ async def test_a_slow_reader_slows_the_upstream_down(client, upstream):
     await reader.readexactly(1000)
     (connection,) = client.server.connections
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not connection.writing_paused:  # noqa: ASYNC110  # it has no event
             await asyncio.sleep(0)  # a transport has no event to wait for
     held = connection.transport.get_write_buffer_size()

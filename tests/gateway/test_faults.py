@@ -10,7 +10,7 @@ from faultmaven.gateway.faults import fault_of
 from faultmaven.infrastructure.llm import errors as llm
 from tests.gateway.conftest import UPSTREAM_KEY, events_of
 
-SHORT = "providers:\n  openai:\n    base: openai\n    timeout: 0.4\n"
+SHORT = "providers:\n  openai:\n    base: openai\n    timeout: 1\n"
 
 # Spec: status and code for both a plain answer and a stream.
 BEFORE = {

@@ -17,7 +17,9 @@ from faultmaven.infrastructure.llm import events
 from tests.gateway.conftest import KEY, MESSAGES
 from tests.gateway.test_raw_http import AUTH, BODY, post
 
-QUICK = "gateway: {header_timeout_s: 0.2, body_timeout_s: 0.2, write_timeout_s: 0.2}"
+QUICK = "gateway: {header_timeout_s: 0.5, body_timeout_s: 0.5, write_timeout_s: 0.5}"
+# Less than any limit that nobody has set.
+SOON_S = 10
 FLOOD = {"model": "openai/fm:flood:20000:4096", "stream": True, "messages": MESSAGES}
 
 NEVER = {
@@ -34,7 +36,7 @@ HALF_BODIES = {
 
 async def until(condition):
     """Wait for what has no event, without taking the loop for itself."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  # it has no event
             await asyncio.sleep(0.001)
 
@@ -48,8 +50,8 @@ async def test_a_head_that_does_not_come_ends_the_connection(start, start_of_hea
         async with client.chat() as reply:
             assert reply.status == 200  # others do not wait
 
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-        assert 0.15 < time.monotonic() - began < 2
+        assert await asyncio.wait_for(reader.read(), SOON_S) == b""
+        assert time.monotonic() - began > 0.45
         writer.close()
 
 
@@ -61,13 +63,13 @@ async def test_a_half_head_ends_a_connection_that_has_served(start, times):
             writer.write(b"GET /health/live HTTP/1.1\r\n")
             await asyncio.sleep(0)
             writer.write(b"Host: x\r\n\r\n")
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SOON_S)
             await reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))
         began = time.monotonic()
         drip = asyncio.create_task(drip_into(writer, NEVER["half a head"]))
 
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-        assert 0.15 < time.monotonic() - began < 2
+        assert await asyncio.wait_for(reader.read(), SOON_S) == b""
+        assert time.monotonic() - began > 0.45
         drip.cancel()
         writer.close()
 
@@ -85,7 +87,7 @@ async def test_a_half_head_ends_a_connection_whose_first_request_came_with_it(st
         await reader.readuntil(b'{"status":"ok"}')
         writer.write(NEVER["half a head"])
 
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), SOON_S) == b""
         writer.close()
 
 
@@ -103,7 +105,7 @@ async def test_a_body_that_does_not_come_is_408(start, upstream, rest):
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
         writer.write(b"POST /v1/chat/completions HTTP/1.1\r\n" + AUTH + rest)
 
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), SOON_S)
         writer.close()
 
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -113,17 +115,30 @@ async def test_a_body_that_does_not_come_is_408(start, upstream, rest):
     assert not upstream.requests
 
 
+async def begin_slowly(client):
+    """Open a hundred connections whose heads stop in the middle."""
+    slow = [await asyncio.open_connection("127.0.0.1", client.port) for _ in range(100)]
+    for _, writer in slow:
+        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n")
+    return slow
+
+
 async def test_many_slow_clients_keep_nobody_waiting(start):
-    async with start(QUICK) as client:
-        slow = [await asyncio.open_connection("127.0.0.1", client.port) for _ in range(100)]
-        for _, writer in slow:
-            writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n")
-        began = time.monotonic()
+    async with start("gateway: {header_timeout_s: 300}") as client:
+        slow = await begin_slowly(client)
         async with client.chat() as reply:
             assert reply.status == 200
-        assert time.monotonic() - began < 1
 
-        assert await asyncio.gather(*(reader.read() for reader, _ in slow)) == [b""] * 100
+        assert len(client.server.connections) > 100  # all of them, still
+        for _, writer in slow:
+            writer.close()
+
+
+async def test_many_slow_clients_are_ended(start):
+    async with start(QUICK) as client:
+        slow = await begin_slowly(client)
+        async with asyncio.timeout(SOON_S):
+            assert await asyncio.gather(*(reader.read() for reader, _ in slow)) == [b""] * 100
         for _, writer in slow:
             writer.close()
 
@@ -138,11 +153,11 @@ async def test_a_reader_that_stops_is_let_go_and_the_upstream_too(start, upstrea
         began = time.monotonic()
 
         await until(lambda: not client.server.connections)
-        await asyncio.wait_for(upstream.wait_for_clients_gone(1), 2)
+        await upstream.wait_for_clients_gone(1)
         writer.close()
     stop()
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # a minute is the usual limit
     assert [e.outcome for e in seen if isinstance(e, events.CallFinished)] == ["cancelled"]
     assert upstream.last_request.events_sent < 20000
 
@@ -163,7 +178,7 @@ async def test_what_waits_for_a_slow_reader_is_bounded(start, upstream, model):
             held = max(held, connection.transport.get_write_buffer_size())
             await reader.read(4096)
         writer.close()
-        await asyncio.wait_for(upstream.wait_for_clients_gone(1), 2)
+        await upstream.wait_for_clients_gone(1)
 
     assert 0 < held < 192 * 1024
     assert HIGH_WATER_BYTES + READ_BYTES + WRITE_HIGH_WATER_BYTES <= 192 * 1024
@@ -198,8 +213,8 @@ async def test_a_client_that_closes_its_half_has_left(client, upstream):
 
     writer.write_eof()
 
-    await asyncio.wait_for(upstream.wait_for_clients_gone(1), 1)
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    await upstream.wait_for_clients_gone(1)
+    assert await asyncio.wait_for(reader.read(), SOON_S) == b""
     writer.close()
 
 
@@ -207,7 +222,7 @@ async def test_an_idle_connection_is_kept_only_so_long(start):
     async with start("gateway: {keepalive_s: 0.2}") as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
         writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), SOON_S)
         writer.close()
 
     assert answer.startswith(b"HTTP/1.1 200 ")

@@ -9,6 +9,8 @@ import pytest
 from faultmaven.infrastructure.llm import events
 from tests.gateway.lanes import LANES
 
+# More than a busy machine adds, and less than any limit but the one that a test sets.
+SOON_S = 20
 SHORT = """
 providers:
   openai: {base: openai, timeout: 0.4}
@@ -40,23 +42,24 @@ async def test_silence_is_504_before_anything_was_said(start, upstream, lane, st
             assert reply.status == 504
             lane.error_of(await reply.json())
 
-        assert 0.35 < time.monotonic() - began < 1.5
-        gone = await upstream.wait_for_clients_gone(1)
-    assert gone[0].client_gone_s < 1.5
+        assert 0.35 < time.monotonic() - began < SOON_S
+        (gone,) = await upstream.wait_for_clients_gone(1)
+    assert gone.client_gone_s < SOON_S
+    assert len(upstream.requests) == 1
 
 
 @every_lane
 async def test_silence_in_a_stream_breaks_it_off(start, upstream, lane, records):
     async with (
-        start(SHORT) as client,
+        start(SHORT.replace("0.4", "1")) as client,
         client.post(lane.path, lane.body("stall-mid-stream:9", stream=True)) as reply,
     ):
         text = await reply.text()
 
         assert lane.ends(text) == 0
-        assert "came within 0.4 s" in lane.broken_by(text)["message"]
+        assert "came within 1 s" in lane.broken_by(text)["message"]
         (gone,) = await upstream.wait_for_clients_gone(1)
-    assert gone.client_gone_s < 1.4
+    assert gone.client_gone_s < SOON_S
     (record,) = finished(records)
     assert record.outcome == "incomplete"
     assert record.code == "upstream_timeout"
@@ -78,13 +81,13 @@ async def test_slow_is_not_silent(start, lane):
 @both_ways
 @pytest.mark.parametrize("spec", ["slow-drip:40:1", "slow-headers:1"])
 async def test_what_drips_in_is_whole(start, lane, stream, spec):
-    async with start() as client:
-        began = time.process_time()
-        async with client.post(lane.path, lane.body(spec, stream=stream)) as reply:
-            text = await reply.text()
+    async with (
+        start() as client,
+        client.post(lane.path, lane.body(spec, stream=stream)) as reply,
+    ):
+        text = await reply.text()
 
     assert lane.text_of(text, stream=stream).endswith("日本語 too.")
-    assert time.process_time() - began < 3
 
 
 @every_lane
@@ -96,7 +99,7 @@ async def test_what_never_ends_is_ended(start, upstream, lane, records):
         took = time.monotonic() - began
         await upstream.wait_for_clients_gone(1)
 
-    assert 0.9 < took < 2
+    assert 0.9 < took < SOON_S
     assert lane.ends(text) == 0
     assert lane.broken_by(text) is not None
     (record,) = finished(records)
@@ -111,7 +114,7 @@ async def test_the_end_of_an_answer_is_the_end_of_the_waiting(start, lane):
             text = await reply.text()
 
     assert lane.ends(text) == 1
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON_S
 
 
 @pytest.mark.parametrize("lane", list(LANES.values())[::3], ids=list(LANES)[::3])
@@ -123,14 +126,15 @@ async def test_a_status_whose_body_stalls_says_enough(start, lane, stream):
             assert reply.status == 503
             lane.error_of(await reply.json())
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < SOON_S
 
 
 @every_lane
 @both_ways
 @pytest.mark.parametrize("spec", ["status:503", "stall-headers", "status:503:retry-after=30"])
 async def test_all_tries_and_waits_fit_into_the_deadline(start, lane, stream, spec):
-    async with start(LLM_MAX_RETRIES="2") as client:
+    # All the tries that there may be take many seconds.
+    async with start(LLM_MAX_RETRIES="10") as client:
         began = time.monotonic()
         async with client.post(
             lane.path, lane.body(spec, stream=stream), x_request_timeout="0.6"
@@ -138,4 +142,4 @@ async def test_all_tries_and_waits_fit_into_the_deadline(start, lane, stream, sp
             assert reply.status in (503, 504)
             assert reply.headers["x-should-retry"] == "false"
 
-    assert time.monotonic() - began < 1.4
+    assert time.monotonic() - began < 5
