@@ -63,18 +63,9 @@ class Answer:
         return self._is_sent
 
     @property
-    def body_length(self) -> int:
-        """Give the bytes of the body."""
-        return len(self.body)
-
-    @property
     def fields(self) -> str:
         """Give the header lines that are its own, each ended by CR LF."""
         return self._fields
-
-    def add_fields(self, fields: str) -> None:
-        """Add header lines, each ended by CR LF."""
-        self._fields += fields
 
     def mark_sent(self) -> None:
         """Say that a stream has been written."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
     from faultmaven.gateway.app import Gateway
-
-logger = logging.getLogger("faultmaven.gateway")
 
 MAX_FIELD_BYTES: Final = 8 * 1024
 MAX_FIELDS: Final = 128
