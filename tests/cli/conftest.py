@@ -14,7 +14,7 @@ import pytest
 from faultmaven.testing import FakeUpstream
 
 Run = subprocess.CompletedProcess[str]
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 
 
 class FaultMaven(Protocol):

@@ -31,7 +31,7 @@ DIALECTS = {
     "ollama": ("OllamaProvider", "ollama"),
     "cohere": ("CohereProvider", "cohere"),
 }
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 _ADDRESS = re.compile(r"listens on (http://\S+?)[,;]")
 _LAST_LINE = re.compile(r"curl .*/health/ready\n")
 

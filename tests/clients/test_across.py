@@ -115,4 +115,4 @@ def test_a_client_that_leaves_ends_the_providers_work(speaker, upstream, model):
     with speaker.begun(model):
         assert not upstream.abandoned()
 
-    upstream.when(lambda: len(upstream.abandoned()) == 1).result(timeout=5)
+    upstream.when(lambda: len(upstream.abandoned()) == 1).result(timeout=60)

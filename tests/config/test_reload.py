@@ -199,7 +199,7 @@ def test_prices_of_the_file_are_the_processes(registry, project):
 async def test_watching_takes_changes_until_it_ends(registry, project):
     async with watch(registry, 0.001) as watcher:
         (project / "faultmaven.yaml").write_text(GOOD)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not watcher.reloads:  # noqa: ASYNC110 - the watcher tells nobody
                 await asyncio.sleep(0)
     others = asyncio.all_tasks() - {asyncio.current_task()}

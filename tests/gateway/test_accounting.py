@@ -23,7 +23,7 @@ def finished():
 
 
 async def last(queue):
-    return await asyncio.wait_for(queue.get(), 5)
+    return await asyncio.wait_for(queue.get(), 60)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])

@@ -39,7 +39,7 @@ async def status_of(call: Any) -> int:
 
 async def until(is_so: Callable[[], bool]) -> None:
     """Let everything run until something is so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not is_so():  # noqa: ASYNC110  # counters of the gateway set no events
             await asyncio.sleep(0)
 

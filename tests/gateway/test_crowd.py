@@ -46,7 +46,7 @@ async def narrow(upstream, tmp_path):
         stderr=asyncio.subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES)),
     )
-    banner = await asyncio.wait_for(process.stderr.readuntil(b"ready\n\n"), 20)
+    banner = await asyncio.wait_for(process.stderr.readuntil(b"ready\n\n"), 60)
     yield process, int(re.search(rb"http://[0-9.]+:([0-9]+)", banner)[1])
     if process.returncode is None:
         process.kill()
@@ -61,7 +61,7 @@ async def status_of(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     """Ask, and give the answer's status; 0 where the connection was closed before it was read."""
     try:
         writer.write(HELLO)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
         length = int(re.search(rb"(?i)content-length: ([0-9]+)", head)[1])
         await reader.readexactly(length)
         assert b"x-request-id: req_" in head
@@ -82,7 +82,7 @@ async def test_connections_beyond_the_files_are_refused_and_the_gateway_lives_on
     for _, writer in clients:
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:  # until the gateway has seen that they are gone
             reader, writer = await connect(port)
             status = await status_of(reader, writer)
@@ -91,4 +91,4 @@ async def test_connections_beyond_the_files_are_refused_and_the_gateway_lives_on
                 break
     process.send_signal(signal.SIGTERM)
 
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0

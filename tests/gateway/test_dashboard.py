@@ -146,7 +146,7 @@ async def test_the_script_asks_for_a_key_and_shows_text():
         json.dumps(numbers),
         stdout=asyncio.subprocess.PIPE,
     )
-    written, _ = await asyncio.wait_for(node.communicate(), 20)
+    written, _ = await asyncio.wait_for(node.communicate(), 60)
 
     did = json.loads(written)
     assert did["closed"] == ["Closed: it needs an administrator's key.", False, True]

@@ -67,9 +67,9 @@ async def test_a_client_that_leaves_takes_its_request_along(client, upstream, mo
     await upstream.wait_for_requests(1)
 
     writer.close()
-    await asyncio.wait_for(upstream.wait_for_clients_gone(1), 5)
+    await upstream.wait_for_clients_gone(1)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while client.server.connections:  # noqa: ASYNC110  # it has no event
             await asyncio.sleep(0.001)
     await asyncio.sleep(0)

@@ -169,7 +169,7 @@ class Served:
 
     async def end(self):
         self.process.send_signal(signal.SIGTERM)
-        rest = await asyncio.wait_for(self.process.stderr.read(), 20)
+        rest = await asyncio.wait_for(self.process.stderr.read(), 60)
         self.said += rest.decode()
         return await self.process.wait()
 
@@ -194,7 +194,7 @@ async def serve(upstream, tmp_path, kept):
             stderr=asyncio.subprocess.PIPE,
         )
         running.append(process)
-        banner = await asyncio.wait_for(process.stderr.readuntil(b"ready\n\n"), 30)
+        banner = await asyncio.wait_for(process.stderr.readuntil(b"ready\n\n"), 60)
         return Served(process, re.search(r"http://[0-9.]+:[0-9]+", banner.decode())[0])
 
     yield serving
@@ -270,7 +270,7 @@ async def test_a_killed_gateway_loses_no_call(serve, kept):
         gateway = await serve()
         answered: list[str] = []
         asking = [asyncio.create_task(ask_until_it_ends(gateway.url, answered)) for _ in range(4)]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(answered) < count:
                 await asyncio.wait(asking, timeout=0.01)
         gateway.process.kill()
@@ -292,7 +292,7 @@ async def test_a_killed_gateway_loses_no_call(serve, kept):
 
 
 def wait_for_journal(kept):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not any(file.stat().st_size for file in kept.parent.glob("*-open-*")):
         assert time.monotonic() < end
 
@@ -308,7 +308,7 @@ async def test_a_call_that_was_open_when_the_gateway_was_killed_is_incomplete(
         session.post(gateway.url + CHAT, json=body) as reply,
     ):
         await reply.content.readline()
-        await asyncio.wait_for(asyncio.to_thread(wait_for_journal, kept), 10)
+        await asyncio.to_thread(wait_for_journal, kept)
         gateway.process.kill()
         await gateway.process.wait()
     upstream.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
@@ -68,7 +69,8 @@ async def test_a_half_head_ends_a_connection_that_has_served(start, times):
         began = time.monotonic()
         drip = asyncio.create_task(drip_into(writer, NEVER["half a head"]))
 
-        assert await asyncio.wait_for(reader.read(), SOON_S) == b""
+        with contextlib.suppress(ConnectionResetError):  # one more byte came as it was closed
+            assert await asyncio.wait_for(reader.read(), SOON_S) == b""
         assert time.monotonic() - began > 0.45
         drip.cancel()
         writer.close()

@@ -22,7 +22,7 @@ from tests.gateway.test_life import (
     wait_for_another,
 )
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 def rows(upstream, *names, **fields):

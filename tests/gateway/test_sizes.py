@@ -89,7 +89,7 @@ async def test_too_much_is_refused_before_it_is_read(start, upstream, head, stat
         if b"chunked" in head:
             for _ in range(4):
                 writer.write(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
-        answer = await asyncio.wait_for(reader.read(4096), 5)
+        answer = await asyncio.wait_for(reader.read(4096), 10)
         writer.close()
 
     assert answer.split(b" ")[1] == status

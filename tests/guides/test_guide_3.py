@@ -103,7 +103,7 @@ async def test_successful_answer_has_every_field(upstream: FakeUpstream) -> None
     ],
 )
 async def test_trying_never_raises(upstream: FakeUpstream, fault: str, said: str) -> None:
-    async with groq(upstream, timeout=0.3) as provider:
+    async with groq(upstream, timeout=1) as provider:
         response = await provider.try_complete(asking(f"fm:{fault}"))
 
     assert not response.success

@@ -47,7 +47,7 @@ def probe(module: str) -> dict[str, list[str]]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
     assert run.returncode == 0, run.stderr
     result: dict[str, list[str]] = json.loads(run.stdout)

@@ -69,11 +69,11 @@ async def serving(folder: Path, variables: dict[str, str]):
 
     collecting = asyncio.ensure_future(collect())
     try:
-        await asyncio.wait_for(ready.wait(), 30)
+        await asyncio.wait_for(ready.wait(), 60)
         address = re.search(rb"http://[0-9.]+:[0-9]+", written)[0].decode()
         yield process, address, written
         process.terminate()
-        await asyncio.wait_for(process.wait(), 20)
+        await asyncio.wait_for(process.wait(), 60)
         await collecting
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -112,7 +112,7 @@ def ask(upstream: FakeUpstream) -> Ask:
         try:
             headers = {"Connection": "close", "Authorization": "Bearer sk-canary-1"}
             writer.write(request_bytes(path, question | body, **headers))
-            return await asyncio.wait_for(read_to_end(reader), 10)
+            return await asyncio.wait_for(read_to_end(reader), 60)
         finally:
             writer.close()
 

@@ -155,14 +155,14 @@ async def test_stall_lasts_until_the_client_leaves(open_request, upstream, spec,
     while seen not in heard.replace(b'"}', b"").replace(b'{"content":"', b"") and not (
         seen == b"word word" and heard.count(b"word ") > 3
     ):
-        heard += await asyncio.wait_for(reader.read(1 << 16), 5)
+        heard += await asyncio.wait_for(reader.read(1 << 16), 60)
     await upstream.wait_for_requests(1)
     assert upstream.abandoned() == []
     writer.close()
     gone = await upstream.wait_for_clients_gone(1)
 
     assert gone[0].behaviour == spec
-    assert 0 <= gone[0].client_gone_s < 5
+    assert 0 <= gone[0].client_gone_s < 60
 
 
 @pytest.mark.parametrize(

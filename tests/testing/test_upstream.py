@@ -18,7 +18,7 @@ from faultmaven.testing import FakeUpstream, TokenUsage
 
 def post(url, body, headers=None):
     request = urllib.request.Request(url, json.dumps(body).encode(), headers or {})
-    with urllib.request.urlopen(request, timeout=5) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
 
@@ -160,7 +160,7 @@ async def test_stop_ends_a_connection_accepted_just_before(steps):
             for _ in range(steps):
                 await asyncio.sleep(0)
 
-        client.settimeout(5)
+        client.settimeout(60)
         with contextlib.suppress(ConnectionError):
             assert await asyncio.to_thread(client.recv, 1) == b""
 
@@ -195,7 +195,7 @@ def test_in_thread_serves_synchronous_code():
     with FakeUpstream.in_thread(model="m-1") as upstream:
         upstream.reply("from the thread")
         answer = post(f"{upstream.base_url}/chat/completions", {"model": "x", "messages": []})
-        upstream.when(lambda: len(upstream.requests) == 1).result(timeout=5)
+        upstream.when(lambda: len(upstream.requests) == 1).result(timeout=60)
 
     assert answer["choices"][0]["message"]["content"] == "from the thread"
 

@@ -72,7 +72,7 @@ def test_coroutines_give_the_same(upstream):
 def test_close_before_any_call_does_nothing():
     code = "import faultmaven; faultmaven.close()"
 
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
 
 
 def test_a_script_that_never_closes_ends_without_a_word(upstream, tmp_path):

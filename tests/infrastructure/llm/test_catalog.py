@@ -179,7 +179,6 @@ def test_list_and_providers(folder):
     assert [info.id for info in catalog.list("own")] == ["one"]
     assert len(catalog.list("acme")) == 10
     assert catalog.list("nobody") == ()
-    assert catalog.providers_of("alpha") == ("acme",)
 
 
 def test_a_broken_file_is_named(folder):

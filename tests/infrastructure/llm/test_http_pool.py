@@ -147,7 +147,7 @@ async def test_close_twice_is_fine_and_a_later_request_opens_anew(upstream):
 
 
 async def test_full_pool_is_a_timeout_of_its_own(upstream):
-    transport = HTTPTransport("acme", TransportPolicy(max_connections=1, connect_timeout_s=0.1))
+    transport = HTTPTransport("acme", TransportPolicy(max_connections=1, connect_timeout_s=0.5))
     first = asyncio.ensure_future(ask(transport, upstream, "hold"))
     await upstream.wait_until(lambda: len(upstream.requests) == 1)
 
@@ -167,7 +167,7 @@ def test_each_loop_gets_its_own_pool_and_closes_it_in_silence():
         for _ in range(3):
             reply = asyncio.run(ask(transport, upstream))
             assert reply.status == 200
-        upstream.when(lambda: upstream.connections_open == 0).result(timeout=5)
+        upstream.when(lambda: upstream.connections_open == 0).result(timeout=60)
         gc.collect()
 
 
@@ -207,11 +207,11 @@ async def test_pool_of_another_loop_is_closed_from_here():
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
-        asyncio.run_coroutine_threadsafe(ask(transport, upstream), loop).result(5)
+        asyncio.run_coroutine_threadsafe(ask(transport, upstream), loop).result(60)
 
         await transport.close()
         await upstream.wait_until(lambda: upstream.connections_open == 0)
-        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

@@ -114,24 +114,24 @@ async def test_bytes_that_came_ahead_of_an_error_are_not_lost(transport):
 @pytest.mark.parametrize("fault", ["stall-first-event", "stall-mid-stream:3", "comments-only:20"])
 async def test_window_ends_the_wait_and_closes_the_connection(transport, upstream, fault):
     started = time.monotonic()
-    reply = await open_stream(transport, upstream, fault, timeout_s=0.3)
+    reply = await open_stream(transport, upstream, fault, timeout_s=1)
 
     _, error = await read_events(reply)
 
     assert isinstance(error, LLMTimeoutError)
     assert error.code == "read_timeout"
     assert error.provider == "acme"
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
     await upstream.wait_until(lambda: upstream.connections_open == 0)
 
 
 async def test_expect_extends_the_window(transport, upstream):
-    reply = await open_stream(transport, upstream, "slow-stream:40", timeout_s=0.3)
+    reply = await open_stream(transport, upstream, "slow-stream:40", timeout_s=1)
     started = time.monotonic()
     while await reply.read():
-        reply.expect(0.3)
+        reply.expect(1)
 
-    assert time.monotonic() - started > 0.3
+    assert time.monotonic() - started > 1
 
 
 async def test_expect_can_shorten_the_window(transport, upstream):
@@ -144,7 +144,7 @@ async def test_expect_can_shorten_the_window(transport, upstream):
 
 async def test_deadline_ends_a_stream_that_is_alive(transport, upstream):
     reply = await open_stream(
-        transport, upstream, "endless:10", timeout_s=5, deadline=time.monotonic() + 0.3
+        transport, upstream, "endless:10", timeout_s=5, deadline=time.monotonic() + 1
     )
     error = None
     try:

@@ -51,7 +51,7 @@ def provider(base_url, **settings):
         models=["m"],
         row=ROW,
         clock=InstantClock(),
-        **{"timeout": 0.4, **settings},
+        **{"timeout": 20, **settings},
     )
 
 

@@ -1,25 +1,13 @@
-"""Answers, streams and errors in Anthropic's words."""
+"""Answers and streams in Anthropic's words."""
 
 import json
 
 import pytest
 from hypothesis import given, strategies as st
 
-from faultmaven.infrastructure.llm.errors import (
-    AuthenticationError,
-    BudgetExceededError,
-    ContextLengthError,
-    LLMTimeoutError,
-    OverloadedError,
-    ServerError,
-)
 from faultmaven.infrastructure.llm.sse import SSEDecoder
 from faultmaven.infrastructure.llm.types import LLMChunk, ToolCallDelta, Usage
-from faultmaven.infrastructure.llm.wire.anthropic_encoder import (
-    StreamEncoder,
-    error_to_wire,
-    response_to_wire,
-)
+from faultmaven.infrastructure.llm.wire.anthropic_encoder import StreamEncoder, response_to_wire
 from faultmaven.infrastructure.llm.wire.anthropic_messages import response_from_wire
 from faultmaven.infrastructure.llm.wire.anthropic_stream import AnthropicStreamReader
 from faultmaven.infrastructure.llm.wire.assemble import assemble
@@ -123,33 +111,6 @@ def test_refusal_is_told_as_text():
     data = encode(LLMChunk(refusal="I can't."), LAST)
 
     assert assemble(read_whole(AnthropicStreamReader(), data)).content == "I can't."
-
-
-def test_error_is_an_event():
-    (found,) = events(StreamEncoder("x", "m").error(error_to_wire(OverloadedError("busy"))))
-
-    assert found == (
-        "error",
-        {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}},
-    )
-
-
-ERRORS = [
-    (AuthenticationError, "authentication_error"),
-    (BudgetExceededError, "rate_limit_error"),
-    (ContextLengthError, "invalid_request_error"),
-    (LLMTimeoutError, "timeout_error"),
-    (ServerError, "api_error"),
-]
-
-
-@pytest.mark.parametrize(("kind", "word"), ERRORS)
-def test_error_has_the_apis_type(kind, word):
-    assert error_to_wire(kind("no"), "req_1") == {
-        "type": "error",
-        "error": {"type": word, "message": "no"},
-        "request_id": "req_1",
-    }
 
 
 def test_stop_reason_of_another_dialect_is_translated():

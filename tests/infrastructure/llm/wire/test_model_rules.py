@@ -2,35 +2,28 @@ from __future__ import annotations
 
 import pytest
 
-from faultmaven.infrastructure.llm.wire.model_rules import row_for_model
+from faultmaven.infrastructure.llm.wire.model_rules import find_rule
 
-ROW = {
-    "content": "parts",
-    "params": {"drop": ["n"]},
-    "model_rules": [
-        {"match": "/^o[0-9]/", "params": {"drop": ["temperature"]}},
-        {"match": "llama-3*", "content": "string"},
-        {"match": "*", "stream_usage": "none"},
-    ],
-}
+BY_EXPRESSION = {"match": "/^o[0-9]/", "params": {"drop": ["temperature"]}}
+BY_PATTERN = {"match": "llama-3*", "content": "string"}
+ANY = {"match": "*", "stream_usage": "none"}
 
 
 @pytest.mark.parametrize(
-    ("model", "field", "value"),
+    ("model", "rule"),
     [
-        ("o3-pro", "params", {"drop": ["temperature"]}),
-        ("llama-3.3-70b", "content", "string"),
-        ("llama-3.3-70b", "params", {"drop": ["n"]}),
-        ("my-llama-3", "content", "parts"),
-        ("my-llama-3", "stream_usage", "none"),
-        ("foo3", "params", {"drop": ["n"]}),
+        ("o3-pro", BY_EXPRESSION),
+        ("llama-3.3-70b", BY_PATTERN),
+        ("my-llama-3", ANY),
+        ("foo3", ANY),
     ],
 )
-def test_the_first_rule_that_matches_takes_the_place_of_the_rows_fields(model, field, value):
-    assert row_for_model(ROW, model)[field] == value
+def test_the_first_rule_that_matches_is_found(model, rule):
+    assert find_rule({"model_rules": [BY_EXPRESSION, BY_PATTERN, ANY]}, model) is rule
 
 
-def test_a_row_without_rules_is_given_as_it_is():
-    row = {"content": "string"}
-
-    assert row_for_model(row, "any") is row
+@pytest.mark.parametrize(
+    "row", [{}, {"model_rules": []}, {"model_rules": [BY_PATTERN]}], ids=["none", "empty", "other"]
+)
+def test_a_row_without_a_rule_for_the_model_has_none(row):
+    assert find_rule(row, "o3-pro") is None

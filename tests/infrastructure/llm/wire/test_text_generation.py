@@ -10,13 +10,8 @@ from faultmaven.infrastructure.llm.errors import (
     ResponseFormatError,
     StreamInterruptedError,
 )
-from faultmaven.infrastructure.llm.types import LLMRequest
 from faultmaven.infrastructure.llm.wire.assemble import assemble
-from faultmaven.infrastructure.llm.wire.text_generation import (
-    TextStreamReader,
-    request_to_wire,
-    response_from_wire,
-)
+from faultmaven.infrastructure.llm.wire.text_generation import TextStreamReader, response_from_wire
 
 from .dialect_checks import (
     assert_facts,
@@ -153,15 +148,3 @@ def test_stream_of_anything_never_raises(data):
     read_whole(reader, data)
 
     assert reader.done or reader.error is not None
-
-
-def test_request_joins_texts_into_a_prompt():
-    turns = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}]
-    request = LLMRequest(
-        turns, system_prompt="S", max_tokens=5, temperature=0, stop="x", stream=True
-    )
-
-    assert request_to_wire(request, "m") == {
-        "model": "m", "prompt": "S\n\nA\n\nB", "max_tokens": 5, "temperature": 0, "stop": ["x"],
-        "stream": True, "stream_options": {"include_usage": True},
-    }  # fmt: skip
