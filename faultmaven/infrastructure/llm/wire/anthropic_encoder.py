@@ -1,4 +1,4 @@
-"""Anthropic Messages, the gateway's side: answers, streams and errors out, in the API's exact grammar."""
+"""Anthropic Messages, the gateway's side: answers and streams out, in the API's exact grammar."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.anthropic_blocks import REASONING_FORMAT
 from faultmaven.infrastructure.llm.wire.anthropic_messages import FINISH_REASONS
 from faultmaven.infrastructure.llm.wire.anthropic_seal import call_to_wire, is_sealed, seal
-from faultmaven.infrastructure.llm.wire.errors import error_class_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from faultmaven.infrastructure.llm.errors import LLMError
     from faultmaven.infrastructure.llm.types import (
         FinishReason,
         LLMChunk,
@@ -30,20 +28,6 @@ _STOP_REASONS: Final[dict[FinishReason | None, str]] = {
     "content_filter": "refusal",
     None: "end_turn",
 }
-_ERROR_TYPES: Final = {
-    "authentication": "authentication_error",
-    "permission": "permission_error",
-    "not_found": "not_found_error",
-    "rate_limit": "rate_limit_error",
-    "quota": "rate_limit_error",
-    "context_length": "invalid_request_error",
-    "content_filter": "invalid_request_error",
-    "invalid_request": "invalid_request_error",
-    "overloaded": "overloaded_error",
-    "timeout": "timeout_error",
-}
-
-
 _USAGE: Final = (
     "input_tokens",
     "output_tokens",
@@ -81,15 +65,6 @@ def response_to_wire(response: LLMResponse) -> dict[str, Any]:
         "stop_sequence": None,
         "usage": usage_to_wire(usage),
     }
-
-
-def error_to_wire(error: LLMError, request_id: str | None = None) -> dict[str, Any]:
-    """Build the body, or the stream event, of an error."""
-    kind = _ERROR_TYPES.get(error_class_name(error), "api_error")
-    body: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": error.message}}
-    if request_id:
-        body["request_id"] = request_id
-    return body
 
 
 def usage_to_wire(usage: Usage) -> dict[str, Any]:
@@ -196,10 +171,6 @@ class StreamEncoder:
         events.append(_event({"type": "message_delta", "delta": delta, "usage": usage}))
         events.append(_event({"type": "message_stop"}))
         return b"".join(events)
-
-    def error(self, body: Mapping[str, Any]) -> bytes:
-        """Give the event of an error, as `error_to_wire` says it; no `message_stop` may follow."""
-        return _event(body)
 
     def _start(self, chunk: LLMChunk | None, events: list[bytes]) -> None:
         self._started = True

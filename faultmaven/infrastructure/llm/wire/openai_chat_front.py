@@ -237,10 +237,6 @@ class ChatStreamEncoder:
             wire += _data({**self._head, "choices": [], "usage": usage})
         return wire + DONE
 
-    def error(self, body: Mapping[str, Any]) -> bytes:
-        """Write an error after the beginning; no `[DONE]` may follow it."""
-        return _data(body)
-
     def _note_calls(self, pieces: list[ToolCallDelta]) -> None:
         self._has_calls = True
         for piece in pieces:
