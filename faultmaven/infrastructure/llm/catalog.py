@@ -214,10 +214,6 @@ class Catalog:
         names = {path.stem for path in (self.folder or catalog_folder()).glob("*.json")}
         return tuple(sorted(names | self._overrides.keys()))
 
-    def providers_of(self, model: str) -> tuple[str, ...]:
-        """Name the providers that list a model under exactly this name; reads every file once."""
-        return tuple(name for name in self.providers() if model in self._shelf(name).entries)
-
     def _shelf(self, provider: str) -> _Shelf:
         shelf = self._shelves.get(provider)
         if shelf is None:
@@ -350,24 +346,6 @@ def schemas_folder() -> Path:
     package = Path(__file__).parents[2]
     installed = package / "schemas"
     return installed if installed.is_dir() else package.parent / "schemas"
-
-
-def check(folder: Path | None = None) -> list[str]:
-    """Validate catalog files by `schemas/catalog.schema.json`; give one sentence a fault, [] for none.
-
-    Needs the package `jsonschema`.
-    """
-    from jsonschema import Draft202012Validator
-
-    schema = loads((schemas_folder() / "catalog.schema.json").read_bytes())
-    validator = Draft202012Validator(schema)
-    faults: list[str] = []
-    for path in sorted((folder or catalog_folder()).glob("*.json")):
-        data = loads(path.read_bytes())
-        faults += [f"{path.name}: {e.json_path}: {e.message}" for e in validator.iter_errors(data)]
-        if data.get("provider") != path.stem:
-            faults.append(f"{path.name}: $.provider: must be {path.stem!r}, the file's name")
-    return faults
 
 
 def _are_near(released: str, stated: str) -> bool:

@@ -57,23 +57,6 @@ def price_call(priced: ModelInfo | Rates | None, usage: Usage, at: datetime | No
     return UNKNOWN if usd is None else Cost(usd, "estimated")
 
 
-def bound_call(
-    priced: ModelInfo | Rates | None,
-    input_tokens: int,
-    max_output_tokens: int,
-    at: datetime | None = None,
-) -> float | None:
-    """Give the most that a call can cost, in US dollars, before it is made; None is unknown.
-
-    Every prompt token counts at the dearer of the input and the cache-write rate.
-    """
-    rates = rates_of(priced, input_tokens, at)
-    if rates is None or rates.input is None or rates.output is None:
-        return None
-    dearest = max(rates.input, rates.cache_write or 0.0)
-    return (input_tokens * dearest + max_output_tokens * rates.output) / _TOKENS_PER_RATE
-
-
 def rates_of(
     priced: ModelInfo | Rates | None, input_tokens: int = 0, at: datetime | None = None
 ) -> Rates | None:

@@ -1,4 +1,4 @@
-"""What a row says of some models only, laid over what it says of all."""
+"""What a row says of some models only."""
 
 from __future__ import annotations
 
@@ -18,12 +18,6 @@ def find_rule(row: Mapping[str, Any], model: str) -> Mapping[str, Any] | None:
             found: Mapping[str, Any] = rule
             return found
     return None
-
-
-def row_for_model(row: Mapping[str, Any], model: str) -> Mapping[str, Any]:
-    """Give the row with the fields of the first of its `model_rules` that matches the model."""
-    rule = find_rule(row, model)
-    return row if rule is None else {**row, **rule}
 
 
 @lru_cache(maxsize=512)

@@ -1,4 +1,4 @@
-"""Plain text generation: a prompt goes in, text comes out, and every family names the fields otherwise.
+"""Answers of plain text generation: nothing but text, and every family names the fields otherwise.
 
 OpenAI's completions, watsonx, Hugging Face's task API, and what Amazon Bedrock's InvokeModel passes
 through of Titan, Llama, Mistral, Cohere and the first Claude.  Families are told apart by the fields that
@@ -14,7 +14,6 @@ from typing_extensions import override
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.sse import ServerSentEvent, SSEDecoder
 from faultmaven.infrastructure.llm.types import LLMChunk, Usage
-from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.answer import Ending, make_response, normalise_finish
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
 from faultmaven.infrastructure.llm.wire.fields import as_object, count_in, malformed
@@ -24,7 +23,7 @@ from faultmaven.infrastructure.llm.wire.reader import StreamReader
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from faultmaven.infrastructure.llm.types import FinishReason, LLMRequest, LLMResponse
+    from faultmaven.infrastructure.llm.types import FinishReason, LLMResponse
 
 # Where the families keep things: names from the top, a number for a place in a list.
 _TEXT: Final = (
@@ -78,26 +77,6 @@ FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
 
 # watsonx says this in every piece before the last.
 _NOT_FINISHED: Final = "not_finished"
-
-
-def request_to_wire(
-    request: LLMRequest, model: str, *, options: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Write a request as a body of OpenAI's `POST /completions`: all texts in one prompt."""
-    del options
-    system, turns = content.split_system(request)
-    texts = [*system, *(content.text_of(turn.get("content")) for turn in turns)]
-    body: dict[str, Any] = {"model": model, "prompt": "\n\n".join(text for text in texts if text)}
-    body |= content.without_none(
-        max_tokens=request.max_tokens,
-        temperature=request.temperature,
-        top_p=request.top_p,
-        stop=content.stop_list(request) or None,
-        seed=request.seed,
-    )
-    if request.stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return content.merge_extra(body, request.extra)
 
 
 def response_from_wire(data: object) -> LLMResponse:
