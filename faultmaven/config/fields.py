@@ -254,5 +254,4 @@ FIELDS: Final = (
     ),
 )
 
-FIELD_BY_NAME: Final = {field.name: field for field in FIELDS}
 FIELD_BY_ATTRIBUTE: Final = {field.attribute: field for field in FIELDS}

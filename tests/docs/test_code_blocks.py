@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from faultmaven.config.dotenv_file import load_dotenv_file
-from faultmaven.config.fields import FIELD_BY_NAME
+from faultmaven.config.fields import FIELDS
 from faultmaven.config.file import load_config_file
 from faultmaven.config.schemas import PROVIDER, load_schema
 from faultmaven.config.settings import load_settings
@@ -100,7 +100,7 @@ def test_variables_are_known(
     for name in values:
         monkeypatch.delenv(name, raising=False)
     settings = load_settings()
-    known = set(FIELD_BY_NAME)
+    known = {field.name for field in FIELDS}
     for name in get_registry().get_all_provider_names():
         known |= _variables_of(get_registry().get_row(name))
     prefix = settings.faultmaven_env_prefix

@@ -79,11 +79,12 @@ def _is_ours(name: str) -> bool:
 
 
 def _is_a_field(name: str) -> bool:
-    from faultmaven.config.fields import FIELD_BY_NAME
+    from faultmaven.config.fields import FIELDS
     from faultmaven.infrastructure.llm.providers.config import ProviderConfig
 
     schema = load_schema(PROVIDER)["properties"]
-    return name in FIELD_BY_NAME or name in schema or name in ProviderConfig.__dataclass_fields__
+    variables = {field.name for field in FIELDS}
+    return name in variables or name in schema or name in ProviderConfig.__dataclass_fields__
 
 
 def test_every_field_of_a_row_is_told_of() -> None:

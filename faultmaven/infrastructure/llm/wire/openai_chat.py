@@ -42,7 +42,7 @@ FINISH_REASONS: Final[dict[str, FinishReason]] = {
 _SAME_NAME = ("temperature", "top_p", "stop", "seed", "tools", "tool_choice", "max_tokens")
 
 # A reasoning effort, as hosts want it said; the row's `reasoning.request` names one.
-_EFFORT_STYLES: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
+EFFORT_STYLES: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "reasoning_effort": lambda effort: {"reasoning_effort": effort},
     "reasoning.effort": lambda effort: {"reasoning": {"effort": effort}},
     "thinking.type": lambda effort: {
@@ -53,7 +53,6 @@ _EFFORT_STYLES: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
         "chat_template_kwargs": {"enable_thinking": effort != "none"}
     },
 }
-EFFORT_STYLES: Final = tuple(_EFFORT_STYLES)
 
 
 def request_to_wire(
@@ -78,7 +77,7 @@ def request_to_wire(
         body["response_format"] = request.response_format
     if request.reasoning_effort is not None:
         style = row.get("reasoning", {}).get("request", "reasoning_effort")
-        body.update(_EFFORT_STYLES[style](request.reasoning_effort))
+        body.update(EFFORT_STYLES[style](request.reasoning_effort))
     if request.stream:
         body["stream"] = True
         if row.get("stream_usage", "option") == "option":
