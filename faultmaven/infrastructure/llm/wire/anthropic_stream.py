@@ -201,7 +201,7 @@ class AnthropicStreamReader:
                 chunks.append(LLMChunk(reasoning=thought))
         elif kind == "signature_delta":
             if isinstance(block := self._open.get(index), _Thinking):
-                block.signature += text_in(delta, "signature")
+                block.signature.append(text_in(delta, "signature"))
         elif kind == "text_delta":
             text_in(delta, "text")
         elif kind != "citations_delta":
@@ -225,7 +225,7 @@ class AnthropicStreamReader:
                 delta = ToolCallDelta.make(block.place, arguments=text)
                 chunks.append(LLMChunk(tool_calls=[delta]))
         elif block is not None:
-            detail = thinking_detail("".join(block.text), block.signature or None)
+            detail = thinking_detail("".join(block.text), "".join(block.signature) or None)
             chunks.append(LLMChunk(reasoning_details=[detail]))
 
     def _end_by_word(self, chunks: list[LLMChunk]) -> None:
@@ -259,4 +259,4 @@ class _Thinking:
 
     def __init__(self, text: str, signature: str) -> None:
         self.text = [text]
-        self.signature = signature
+        self.signature = [signature]

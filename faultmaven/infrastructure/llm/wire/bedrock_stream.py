@@ -64,7 +64,9 @@ class _Thought:
     __slots__ = ("redacted", "signature", "text")
 
     def __init__(self) -> None:
-        self.text = self.signature = self.redacted = ""
+        self.text: list[str] = []
+        self.signature: list[str] = []
+        self.redacted: list[str] = []
 
 
 class ConverseEvents:
@@ -125,10 +127,10 @@ class ConverseEvents:
         if "reasoningContent" in delta:
             piece = object_in(delta, "reasoningContent")
             thought = self._thoughts.setdefault(block, _Thought())
-            thought.signature += text_in(piece, "signature")
-            thought.redacted += text_in(piece, "redactedContent")
+            thought.signature.append(text_in(piece, "signature"))
+            thought.redacted.append(text_in(piece, "redactedContent"))
             if text := text_in(piece, "text"):
-                thought.text += text
+                thought.text.append(text)
                 yield LLMChunk(reasoning=text)
 
     def _arguments(self, block: object, use: dict[str, Any]) -> Iterator[LLMChunk]:
@@ -142,7 +144,9 @@ class ConverseEvents:
         thought = self._thoughts.pop(block, None)
         if thought is None:
             return
-        details = make_details(thought.text, thought.signature, thought.redacted)
+        details = make_details(
+            "".join(thought.text), "".join(thought.signature), "".join(thought.redacted)
+        )
         if details is not None:
             yield LLMChunk(reasoning_details=[details])
 

@@ -91,6 +91,7 @@ class GeminiStreamEncoder:
     def __init__(self, response_id: str, model: str) -> None:
         self._head = {"modelVersion": model, "responseId": response_id}
         self._calls: dict[int, ToolCall] = {}
+        self._arguments: dict[int, list[str]] = {}
         self._usage = Usage()
         self._reason: FinishReason | None = None
         self._reason_raw: str | None = None
@@ -102,7 +103,8 @@ class GeminiStreamEncoder:
             if call is None:
                 call = ToolCall.make(delta.id or "", delta.name or "", "")
                 self._calls[delta.index] = call
-            call["function"]["arguments"] += delta.arguments
+                self._arguments[delta.index] = []
+            self._arguments[delta.index].append(delta.arguments)
             if "extra_content" in delta:
                 call["extra_content"] = delta["extra_content"]
         self._usage = chunk.usage or self._usage
@@ -116,7 +118,10 @@ class GeminiStreamEncoder:
 
     def end(self) -> bytes:
         """Give the event that ends the answer, with the calls that it makes."""
-        calls = [_call(call) for _, call in sorted(self._calls.items())]
+        calls = []
+        for index, call in sorted(self._calls.items()):
+            call["function"]["arguments"] = "".join(self._arguments[index])
+            calls.append(_call(call))
         reason = finish_reason(self._reason, self._reason_raw)
         return self._event(
             calls or [{"text": ""}], reason=reason, usage=usage_to_wire(self._usage)

@@ -198,6 +198,10 @@ class _CallIndex:
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
+        # The newest call with an index, with an id, and with both.
+        self._by_index: dict[int, _Call] = {}
+        self._by_id: dict[str, _Call] = {}
+        self._by_both: dict[tuple[int, str], _Call] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -227,32 +231,46 @@ class _CallIndex:
         identity = text_or_none(piece.get("id"))
         call = self._find(piece.get("index"), identity, name)
         arguments = arguments_text(function.get("arguments"))
-        call.call_id = call.call_id or identity
+        if identity and not call.call_id:
+            self._identify(call, identity)
         call.name = call.name or name
         if call.announced:
             return ToolCallDelta.make(call.position, arguments=arguments) if arguments else None
-        call.held += arguments
+        call.held.append(arguments)
         if call.name is None:
             return None
         call.announced = True
         call.call_id = call.call_id or f"call_{call.position}"
-        made = ToolCallDelta.make(call.position, call.call_id, call.name, call.held)
+        made = ToolCallDelta.make(call.position, call.call_id, call.name, "".join(call.held))
         if "extra_content" in piece:
             made["extra_content"] = piece["extra_content"]
         return made
 
     def _find(self, index: Any, identity: str | None, name: str | None) -> _Call:
-        for call in reversed(self._calls):
-            if type(index) is int:
+        call = None
+        if type(index) is int:
+            call = self._by_index.get(index)
+            if call and call.call_id and identity and identity != call.call_id and name:
                 # An index that is always 0, with a new id and a name: another call.
-                other = identity and call.call_id and identity != call.call_id and name
-                if call.index == index and not other:
-                    return call
-            elif (identity and identity == call.call_id) or not (identity or name):
-                return call
+                call = self._by_both.get((index, identity))
+        elif identity:
+            call = self._by_id.get(identity)
+        elif not name and self._calls:
+            call = self._calls[-1]
+        return call or self._begin(index)
+
+    def _begin(self, index: Any) -> _Call:
         call = _Call(len(self._calls), index)
         self._calls.append(call)
+        if type(index) is int:
+            self._by_index[index] = call
         return call
+
+    def _identify(self, call: _Call, identity: str) -> None:
+        call.call_id = identity
+        self._by_id[identity] = call
+        if type(call.index) is int:
+            self._by_both[call.index, identity] = call
 
 
 class _Call:
@@ -263,5 +281,5 @@ class _Call:
         self.index = index
         self.call_id: str | None = None
         self.name: str | None = None
-        self.held = ""
+        self.held: list[str] = []
         self.announced = False
