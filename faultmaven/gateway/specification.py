@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from faultmaven import __version__
 from faultmaven.gateway.answer import Answer
 from faultmaven.gateway.pages import id_field
+from faultmaven.gateway.paging import MAX_PAGE
 from faultmaven.gateway.routes import Route
 from faultmaven.infrastructure.llm import codec
 
@@ -126,9 +127,20 @@ def _paths() -> Schema:
         "/v1/messages/count_tokens": {
             "post": _quick_call("countTokens", "CountRequest", "TokenCount", "AnthropicError")
         },
-        "/v1/models": {"get": _read("listModels", "ModelList")},
+        "/v1/models": {
+            # Errors are in the shape of who asks, too.
+            "get": _read("listModels", "ModelList", "Any")
+            | {
+                "parameters": [
+                    _page_parameter("limit", "Anthropic's clients: at most so many.", _PAGE_SIZE),
+                    _page_parameter("after_id", "Anthropic's clients: those behind this one."),
+                    _page_parameter("before_id", "Anthropic's clients: those before this one."),
+                    *_GEMINI_PAGES,
+                ]
+            }
+        },
         "/v1/models/{id}": {
-            "get": _read("showModel", "Model")
+            "get": _read("showModel", "Model", "Any")
             | {
                 "parameters": [
                     _path_parameter("id", "A model's name; it may hold slashes.", _MODEL)
@@ -196,7 +208,10 @@ def _gemini_paths() -> Schema:
         "embedContent": ("GeminiEmbedRequest", "GeminiEmbedding", [model]),
     }
     paths: Schema = {
-        "/v1beta/models": {"get": _read("listGeminiModels", "GeminiModels", "GeminiError")},
+        "/v1beta/models": {
+            "get": _read("listGeminiModels", "GeminiModels", "GeminiError")
+            | {"parameters": _GEMINI_PAGES}
+        },
         "/v1beta/models/{model}": {
             "get": _read("showGeminiModel", "GeminiModel", "GeminiError") | {"parameters": [model]}
         },
@@ -297,6 +312,10 @@ def _path_parameter(name: str, text: str, schema: Schema = _TEXT) -> Schema:
     return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
 
 
+def _page_parameter(name: str, text: str, schema: Schema = _TEXT) -> Schema:
+    return {"name": name, "in": "query", "description": text, "schema": schema}
+
+
 def _request(required: list[str], **fields: Schema) -> Schema:
     return {"type": "object", "required": required, "properties": fields}
 
@@ -305,6 +324,13 @@ def _answer(**fields: Schema) -> Schema:
     return {"type": "object", "required": list(fields), "properties": fields}
 
 
+_PAGE_SIZE: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}
+_GEMINI_PAGES: Final = [
+    _page_parameter(
+        "pageSize", "Google's clients: at most so many; 0 is all.", _PAGE_SIZE | {"minimum": 0}
+    ),
+    _page_parameter("pageToken", "Google's clients: what `nextPageToken` said."),
+]
 _SAMPLING: Final[dict[str, Schema]] = {
     "temperature": _NUMBER,
     "top_p": _NUMBER,

@@ -197,11 +197,21 @@ def test_tokens_are_counted(client, upstream, model):
 
 
 def test_models_are_listed_in_its_shape(client, upstream):
-    page = client.models.list(limit=5)
+    page = client.models.list()
 
     assert page.has_more is False
     assert {entry.type for entry in page.data} == {"model"}
     assert "up-chat/fake-model" in [entry.id for entry in page.data]
+
+
+def test_pages_of_models_end(client, upstream):
+    whole = [entry.id for entry in client.models.list().data]
+    page = client.models.list(limit=5)
+    back = [entry.id for entry in client.models.list(limit=5, before_id=whole[-1])]
+
+    assert (len(page.data), page.has_more) == (5, True)
+    assert [entry.id for entry in page] == whole
+    assert sorted(back) == sorted(whole[:-1])
 
 
 def test_beta_header_reaches_the_same_api(client, upstream):

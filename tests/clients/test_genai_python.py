@@ -169,3 +169,11 @@ def test_embeddings_tokens_and_models(client, upstream):
     assert [len(entry.values) for entry in vectors.embeddings] == [8, 8]
     assert counted.total_tokens > 0
     assert "models/up-chat/fake-model" in listed
+
+
+def test_pages_of_models_end(client, upstream):
+    whole = [entry.name for entry in client.models.list()]
+    paged = client.models.list(config={"page_size": 5})
+
+    assert len(paged.page) == 5
+    assert [entry.name for entry in paged] == whole

@@ -51,7 +51,7 @@ def check(found, upstream, *, stop="length"):
     assert found["stop"] == {"reason": stop}
     assert "error" in found["broken"]
     assert found["left"] == {"text": "object"}
-    upstream.when(lambda: len(upstream.abandoned()) == 1).result(timeout=5)
+    upstream.when(lambda: len(upstream.abandoned()) == 1).result(timeout=60)
 
 
 def check_thoughts(found, upstream, model):
@@ -64,6 +64,7 @@ def check_thoughts(found, upstream, model):
 def check_models(found, model, prefix=""):
     assert f"{prefix}{model}" in found["models"]["names"]
     assert found["models"]["one"] == f"{prefix}{model}"
+    assert found["models"].get("paged", found["models"]["names"]) == found["models"]["names"]
     assert found["missing"]["status"] == 404
 
 

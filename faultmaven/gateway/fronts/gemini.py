@@ -13,7 +13,9 @@ from faultmaven.gateway.faults import Fault, fault_of, invalid
 from faultmaven.gateway.front import AsItIs, Ask
 from faultmaven.gateway.fronts.openai_embeddings import EmbeddingsFront
 from faultmaven.gateway.model_call import EmbeddingCall, ModelCall
+from faultmaven.gateway.offered import offered_names
 from faultmaven.gateway.pages import json_answer
+from faultmaven.gateway.paging import page_by_token
 from faultmaven.gateway.routes import Route
 from faultmaven.gateway.token_count import count_or_estimate
 from faultmaven.infrastructure.llm import codec
@@ -29,7 +31,7 @@ from faultmaven.infrastructure.llm.wire.gemini_front import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from faultmaven.gateway.answer import Answer
     from faultmaven.gateway.app import Gateway
@@ -76,6 +78,17 @@ def describe_model(name: str) -> dict[str, Any]:
     }
 
 
+def describe_models(names: Sequence[str], query: Mapping[str, str]) -> dict[str, Any]:
+    """Give the page of a list of models that was asked for.
+
+    Raises:
+        Fault: there is no such page.
+    """
+    page, token = page_by_token(names, query)
+    listed: dict[str, Any] = {"models": [describe_model(name) for name in page]}
+    return listed | {"nextPageToken": token} if token else listed
+
+
 class GeminiPages:
     """Serves the verbs of the API's models."""
 
@@ -97,9 +110,8 @@ class GeminiPages:
 
     async def list_models(self, visit: Visit) -> Answer:
         """List the models that the caller may use."""
-        names = self._gateway.names.all_names()
-        listed = [describe_model(name) for name in names if self._finds(name, visit)]
-        return json_answer({"models": listed}, visit)
+        names = offered_names(self._gateway, visit.caller)
+        return json_answer(describe_models(names, visit.request.query), visit)
 
     async def show_model(self, visit: Visit) -> Answer:
         """Describe one model."""
@@ -117,13 +129,6 @@ class GeminiPages:
             return await self._verbs.get(verb, self._refuse)(visit, model)
         except Fault as fault:
             return self._gateway.fault_answer(fault, visit.request_id, _ERRORS)
-
-    def _finds(self, name: str, visit: Visit) -> bool:
-        try:
-            self._gateway.plan_for(name, visit.caller)
-        except LLMError:
-            return False
-        return True
 
     def _refused(self, visit: Visit, fault: Fault) -> Fault:
         self._gateway.note_refusal(fault, visit, _CALLS)

@@ -106,7 +106,9 @@ await report("count", async () => {
 await report("models", async () => {
   const names = [];
   for await (const { id } of client.models.list()) names.push(id);
-  return { names, one: (await client.models.retrieve(MODEL)).id };
+  const paged = [];
+  for await (const { id } of client.models.list({ limit: 5 })) paged.push(id);
+  return { names, paged, one: (await client.models.retrieve(MODEL)).id };
 });
 
 await report("missing", async () => {

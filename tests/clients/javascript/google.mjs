@@ -113,7 +113,9 @@ await report("count", async () => {
 await report("models", async () => {
   const names = [];
   for await (const { name } of await models.list()) names.push(name);
-  return { names, one: (await models.get({ model: MODEL })).name };
+  const paged = [];
+  for await (const { name } of await models.list({ config: { pageSize: 5 } })) paged.push(name);
+  return { names, paged, one: (await models.get({ model: MODEL })).name };
 });
 
 await report("missing", async () => {
