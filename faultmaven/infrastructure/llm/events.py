@@ -1,4 +1,4 @@
-"""What happened to calls, told to whoever listens: ledger, metrics, logs and health are listeners."""
+"""What became of the gateway's calls, told to whoever listens."""
 
 from __future__ import annotations
 
@@ -11,45 +11,19 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptFailed:
-    """One try at one provider failed.
-
-    Attributes:
-        provider: the row's name.
-        model: the model asked for, None where the provider's own default was left to it.
-        error: the class name of the error.
-        code: the error's code, None if it has none.
-        status: the HTTP status, None where there was none.
-        duration_ms: wall time of the try.
-        retry_in_s: seconds until the same provider is tried again, None if it is not.
-        request_id: the provider's id of the request, None if it gave none.
-    """
-
-    provider: str
-    model: str | None
-    error: str
-    code: str | None = None
-    status: int | None = None
-    duration_ms: int = 0
-    retry_in_s: float | None = None
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class CallFinished:
     """A call ended, well or not; exactly one is published for each call.
 
     Attributes:
-        provider: the row that answered, or failed last.
-        model: the model that answered, or was asked for.
-        outcome: "ok", "cancelled", "incomplete" or the class name of the error.
-        status: the HTTP status, None where there was none.
+        provider: the row that answered, or failed last; "" where none was chosen.
+        model: that provider's name for the model, None where none was chosen.
+        outcome: "ok", "cancelled", "incomplete", the class of the error, or the kind of the fault.
+        status: what the client was told.
         code: the error's code, None without one.
         attempts: tries made, retries and fallbacks included.
-        streamed: whether the answer was a stream.
-        cached: whether the answer came from our own cache.
+        streamed: whether a stream was asked for.
         duration_ms: wall time of the whole call.
-        first_chunk_ms: wall time until the first content of a stream, None otherwise.
+        first_chunk_ms: wall time until the first piece of a stream, None otherwise.
         input_tokens: whole prompt, cached tokens included; None if unknown.
         output_tokens: whole answer, reasoning included; None if unknown.
         cache_read_tokens: of the input, read from the provider's cache.
@@ -57,17 +31,16 @@ class CallFinished:
         reasoning_tokens: of the output.
         usage_source: "provider", "estimated" or "none".
         cost_usd: the price, None if unknown.
-        request_id: the provider's id of the request, None if it gave none.
+        request_id: the gateway's, which the client is told.
     """
 
     provider: str
     model: str | None
     outcome: str = "ok"
-    status: int | None = None
+    status: int = 200
     code: str | None = None
     attempts: int = 1
     streamed: bool = False
-    cached: bool = False
     duration_ms: int = 0
     first_chunk_ms: int | None = None
     input_tokens: int | None = None
@@ -77,19 +50,18 @@ class CallFinished:
     reasoning_tokens: int | None = None
     usage_source: str = "none"
     cost_usd: float | None = None
-    request_id: str | None = None
+    request_id: str = ""
 
 
-Event: TypeAlias = AttemptFailed | CallFinished
-Listener: TypeAlias = Callable[[Event], None]
+Listener: TypeAlias = Callable[[CallFinished], None]
 
 _listeners: tuple[Listener, ...] = ()
 
 
 def subscribe(listener: Listener) -> Callable[[], None]:
-    """Tell `listener` of every event from now on; call what is returned to stop.
+    """Tell `listener` of every call that ends from now on; call what is returned to stop.
 
-    A listener runs on the caller's thread, in the midst of the call: it must not block.
+    A listener runs on the event loop, at the end of the call: it must not block.
     """
     global _listeners  # noqa: PLW0603  # a tuple that is replaced, so that publishing needs no lock
     subscription: list[Listener] = [listener]
@@ -111,7 +83,7 @@ def has_listeners() -> bool:
     return bool(_listeners)
 
 
-def publish(event: Event) -> None:
+def publish(event: CallFinished) -> None:
     """Tell every listener; what one of them raises is logged and stops neither call nor listeners."""
     for listener in _listeners:
         try:

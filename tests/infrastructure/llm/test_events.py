@@ -8,7 +8,6 @@ import logging
 import pytest
 
 from faultmaven.infrastructure.llm.events import (
-    AttemptFailed,
     CallFinished,
     has_listeners,
     publish,
@@ -38,7 +37,7 @@ def test_same_listener_may_subscribe_twice():
     leaves = [subscribe(heard.append), subscribe(heard.append)]
 
     leaves[0]()
-    publish(AttemptFailed("groq", None, "ServerError"))
+    publish(CallFinished("groq", None, "ServerError"))
     leaves[1]()
 
     assert len(heard) == 1
@@ -52,12 +51,12 @@ def test_a_failing_listener_is_logged_and_stops_nobody(caplog):
 
     leaves = [subscribe(fail), subscribe(heard.append)]
     with caplog.at_level(logging.ERROR):
-        publish(AttemptFailed("groq", "m", "ServerError"))
+        publish(CallFinished("groq", "m", "ServerError"))
     for leave in leaves:
         leave()
 
     assert len(heard) == 1
-    assert "a listener failed on AttemptFailed" in caplog.text
+    assert "a listener failed on CallFinished" in caplog.text
 
 
 def test_events_are_frozen():
