@@ -54,7 +54,7 @@ def test_leaving_a_stream_cancels_the_upstream_call(upstream):
 
     chunks.close()
 
-    upstream.when(lambda: any(r.client_gone_s is not None for r in upstream.requests)).result(10)
+    upstream.when(lambda: any(r.client_gone_s is not None for r in upstream.requests)).result(60)
 
 
 def test_coroutines_give_the_same(upstream):

@@ -347,7 +347,7 @@ def test_processes_share_a_file(path):
     processes = [
         subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=ROOT) for _ in range(3)
     ]
-    codes = [process.wait(30) for process in processes]
+    codes = [process.wait(60) for process in processes]
 
     assert codes == [0, 0, 0]
     assert read(path, "SELECT count(*) FROM calls") == [(1500,)]
@@ -485,7 +485,7 @@ def test_a_fault_of_the_thread_is_told(make, caplog):
     ledger._store.write = None
     ledger.start()
     ledger.add(row(1))
-    ledger._thread.join(10)
+    ledger._thread.join(60)
 
     assert ledger.problem
     assert "fault of its own" in caplog.text
