@@ -6,14 +6,12 @@ every file system, mounted secrets and network folders included.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from faultmaven.config.settings import Settings
@@ -53,9 +51,8 @@ class Watcher:
 
     Attributes:
         seen: the files' state when they were last looked at.
-        reloads: how often the configuration was taken.
-        failures: how often it could not be; the last good one then stayed.
-        problem: what is wrong with the files as they are; "" where nothing is.
+        problem: what is wrong with the files as they are, and the last good ones stay; "" where
+            nothing is.
     """
 
     def __init__(
@@ -65,8 +62,6 @@ class Watcher:
         *,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.reloads = 0
-        self.failures = 0
         self.problem = ""
         self._registry = registry
         self._wait = wait
@@ -92,10 +87,6 @@ class Watcher:
     def _take(self, now: State) -> None:
         now = self._settled(now)
         self.problem = self._registry.try_reload()
-        if self.problem:
-            self.failures += 1
-        else:
-            self.reloads += 1
         # As it was before the reading: what changed meanwhile is seen the next time.
         paths = self._registry.settings.watched_paths()
         self.seen = {path: now[path] if path in now else _stamp(path) for path in paths}
@@ -108,33 +99,6 @@ class Watcher:
             if now == before:
                 break
         return now
-
-    async def run(self, interval_s: float = INTERVAL_S) -> None:
-        """Look again and again until cancelled."""
-        while True:
-            await asyncio.sleep(interval_s)
-            await asyncio.to_thread(self.look)
-
-
-@asynccontextmanager
-async def watch(registry: Reloadable, interval_s: float = INTERVAL_S) -> AsyncIterator[Watcher]:
-    """Take changed files of the configuration as long as the context lasts.
-
-    Running calls finish with what they began with.  A file that cannot be used is logged and counted,
-    and the last good state stays.
-
-    Args:
-        registry: what is reloaded.
-        interval_s: seconds between two looks.
-    """
-    watcher = Watcher(registry)
-    task = asyncio.create_task(watcher.run(interval_s), name="faultmaven-config-watch")
-    try:
-        yield watcher
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def state_of(paths: Iterable[Path]) -> State:
