@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from faultmaven.gateway.opened import Whole
 from faultmaven.infrastructure.llm.errors import LLMError
-from faultmaven.infrastructure.llm.types import Attempt, LLMChunk, Route, Usage
+from faultmaven.infrastructure.llm.types import Attempt, LLMChunk, Route
+from faultmaven.infrastructure.llm.wire.answer import told_usage
 from faultmaven.infrastructure.llm.wire.estimate import chunk_bytes, text_bytes
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from faultmaven.gateway.front import Ask, Encoder, FrontEnd
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
-    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse, ToolCall
+    from faultmaven.infrastructure.llm.types import LLMRequest, LLMResponse, ToolCall, Usage
 
 
 async def translate_whole(
@@ -118,14 +119,7 @@ class TranslatedStream:
 
 def whole_of(front: FrontEnd, ask: Ask, response: LLMResponse, route: Route, model: str) -> Whole:
     """Write a response in the client's API; its token counts are what the provider has told."""
-    usage = Usage(
-        response.input_tokens,
-        response.output_tokens,
-        response.cache_read_tokens,
-        response.cache_write_tokens,
-        response.reasoning_tokens,
-        response.cost_usd if response.cost_status == "actual" else None,
-    )
+    usage = told_usage(response)
     whole = Whole(b"", usage, route, model, response.usage_source == "estimated")
     if not response.output_tokens:
         said = (response.content, response.reasoning, *map(_arguments, response.tool_calls))

@@ -48,6 +48,7 @@ from faultmaven.infrastructure.llm.types import (
     ToolCallDelta,
     Usage,
 )
+from faultmaven.infrastructure.llm.wire.answer import told_usage
 from faultmaven.infrastructure.llm.wire.context_window import find_window
 from faultmaven.infrastructure.llm.wire.errors import parse_error
 from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens
@@ -496,16 +497,7 @@ def chunk_of(response: LLMResponse) -> LLMChunk:
 
 def usage_of(response: LLMResponse) -> Usage | None:
     """Give what the provider reported of tokens; None for nothing."""
-    if response.usage_source != "reported":
-        return None
-    return Usage(
-        response.input_tokens,
-        response.output_tokens,
-        response.cache_read_tokens,
-        response.cache_write_tokens,
-        response.reasoning_tokens,
-        response.cost_usd if response.cost_status == "actual" else None,
-    )
+    return told_usage(response) if response.usage_source == "reported" else None
 
 
 def _loop_time() -> float:

@@ -50,6 +50,30 @@ def make_response(
     )
 
 
+def told_usage(response: LLMResponse) -> Usage:
+    """Give what the provider has told of tokens and money; what it left out is None."""
+    return Usage(
+        response.input_tokens,
+        response.output_tokens,
+        response.cache_read_tokens,
+        response.cache_write_tokens,
+        response.reasoning_tokens,
+        response.cost_usd if response.cost_status == "actual" else None,
+    )
+
+
+def shown_usage(response: LLMResponse) -> Usage:
+    """Give the token counts that a client is shown: estimates where none were told, never None."""
+    counts = response.usage
+    return Usage(
+        counts["input_tokens"],
+        counts["output_tokens"],
+        counts["cache_read_tokens"],
+        counts["cache_write_tokens"],
+        counts["reasoning_tokens"],
+    )
+
+
 def normalise_finish(
     raw: str | None, words: Mapping[str, FinishReason], *, has_tool_calls: bool
 ) -> FinishReason | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.types import Usage
 from faultmaven.infrastructure.llm.wire import content
+from faultmaven.infrastructure.llm.wire.answer import shown_usage
 from faultmaven.infrastructure.llm.wire.anthropic_blocks import REASONING_FORMAT
 from faultmaven.infrastructure.llm.wire.anthropic_messages import FINISH_REASONS
 from faultmaven.infrastructure.llm.wire.anthropic_seal import call_to_wire, is_sealed, seal
@@ -28,13 +29,6 @@ _STOP_REASONS: Final[dict[FinishReason | None, str]] = {
     "content_filter": "refusal",
     None: "end_turn",
 }
-_USAGE: Final = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-)
 
 
 def response_to_wire(response: LLMResponse) -> dict[str, Any]:
@@ -54,7 +48,6 @@ def response_to_wire(response: LLMResponse) -> dict[str, Any]:
             blocks.append(beside)
         arguments = content.arguments_object(call.arguments_raw)
         blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": arguments})
-    usage = Usage(**{name: response.usage[name] for name in _USAGE})
     return {
         "id": message_id(response.response_id),
         "type": "message",
@@ -63,7 +56,7 @@ def response_to_wire(response: LLMResponse) -> dict[str, Any]:
         "content": blocks,
         "stop_reason": stop_reason(response.finish_reason, response.finish_reason_raw),
         "stop_sequence": None,
-        "usage": usage_to_wire(usage),
+        "usage": usage_to_wire(shown_usage(response)),
     }
 
 

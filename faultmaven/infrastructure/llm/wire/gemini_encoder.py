@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.types import ToolCall, Usage
 from faultmaven.infrastructure.llm.wire import content
+from faultmaven.infrastructure.llm.wire.answer import shown_usage
 from faultmaven.infrastructure.llm.wire.gemini_front import seal_signature
 from faultmaven.infrastructure.llm.wire.gemini_generate import DETAILS_FORMAT, FINISH_REASONS
 
@@ -25,13 +26,6 @@ _FINISH: Final[Mapping[FinishReason | None, str]] = {
     "content_filter": "SAFETY",
     None: "STOP",
 }
-_USAGE: Final = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-)
 
 
 def response_to_wire(response: LLMResponse) -> dict[str, Any]:
@@ -41,7 +35,6 @@ def response_to_wire(response: LLMResponse) -> dict[str, Any]:
         parts.append({"text": response.refusal})
     parts += _pictures(response.media)
     parts += [_call(call) for call in response.tool_calls]
-    usage = Usage(**{name: response.usage[name] for name in _USAGE})
     return {
         "candidates": [
             {
@@ -50,7 +43,7 @@ def response_to_wire(response: LLMResponse) -> dict[str, Any]:
                 "index": 0,
             }
         ],
-        "usageMetadata": usage_to_wire(usage),
+        "usageMetadata": usage_to_wire(shown_usage(response)),
         "modelVersion": response.model,
         "responseId": response.response_id,
     }

@@ -15,15 +15,15 @@ from faultmaven.infrastructure.llm.types import (
     LLMRequest,
     ToolCall,
     ToolCallDelta,
-    Usage,
 )
 from faultmaven.infrastructure.llm.wire.allowed_tools import only_named
+from faultmaven.infrastructure.llm.wire.answer import shown_usage
 from faultmaven.infrastructure.llm.wire.shapes import check_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse
+    from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse, Usage
 
 NO_ARGUMENTS: Final = "{}"
 DONE: Final = b"data: [DONE]\n\n"
@@ -127,18 +127,8 @@ def response_to_wire(response: LLMResponse, *, created: int) -> dict[str, Any]:
         "model": response.model,
         "choices": [choice],
     }
-    usage = Usage(**{name: response.usage[name] for name in _USAGE})
-    wire["usage"] = usage_to_wire(usage)
+    wire["usage"] = usage_to_wire(shown_usage(response))
     return wire
-
-
-_USAGE = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-)
 
 
 def _call(call: ToolCall, is_cut_off: bool) -> ToolCall:

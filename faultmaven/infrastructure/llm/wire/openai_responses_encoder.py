@@ -14,6 +14,7 @@ from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.errors import ResponseFormatError
 from faultmaven.infrastructure.llm.types import ToolCallDelta, Usage
 from faultmaven.infrastructure.llm.wire import content
+from faultmaven.infrastructure.llm.wire.answer import shown_usage
 from faultmaven.infrastructure.llm.wire.openai_responses_front import SEALED_PREFIX
 
 if TYPE_CHECKING:
@@ -25,13 +26,6 @@ _INCOMPLETE: Final[Mapping[FinishReason | None, str]] = {
     "length": "max_output_tokens",
     "content_filter": "content_filter",
 }
-_USAGE: Final = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-)
 # The names of a part's text, and of the events that carry it, by what it is.
 _PARTS: Final = {
     "text": ("output_text", "text", "response.output_text"),
@@ -177,7 +171,7 @@ class ResponsesStreamEncoder:
             delta = ToolCallDelta.make(index, call.id, call.name, call.arguments_raw)
             delta.update({k: v for k, v in call.items() if k == "extra_content"})
             self._call(delta)
-        self._usage = Usage(**{name: response.usage[name] for name in _USAGE})
+        self._usage = shown_usage(response)
         self._finish_reason = response.finish_reason
         self._leave_all()
         self._taken()
