@@ -16,9 +16,9 @@ from faultmaven.gateway.app import Gateway
 from faultmaven.gateway.banner import Greeter
 from faultmaven.gateway.books import find_ledger
 from faultmaven.gateway.life import Hangup, serve
+from faultmaven.gateway.listener import bind
 from faultmaven.gateway.meter import Board
 from faultmaven.gateway.reloads import Configuration
-from faultmaven.gateway.server import bind
 from faultmaven.gateway.table import add_all
 from faultmaven.infrastructure.llm.errors import ConfigurationError
 from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry, get_registry

@@ -20,6 +20,7 @@ from typing_extensions import override
 from faultmaven.gateway.answer import WRITE_HIGH_WATER_BYTES
 from faultmaven.gateway.crowd import Crowd, room_for_clients
 from faultmaven.gateway.faults import Fault
+from faultmaven.gateway.listener import Listener, bind
 from faultmaven.infrastructure.llm.secret import install_log_redaction
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 MAX_FIELD_BYTES: Final = 8 * 1024
 MAX_FIELDS: Final = 128
 SHOW_NUMBERS_S: Final = 0.5
-BACKLOG: Final = 2048
 
 
 class _Protocol(RequestHandler):
@@ -232,8 +232,6 @@ class _Server(Server):
 
 # How often connections without a request are closed while the others are waited for.
 CLOSE_IDLE_EVERY_S: Final = 0.1
-# How often the event loop turns from accepting a connection to its protocol's first call.
-STEPS_TO_CONNECT: Final = 3
 
 
 class GatewayServer:
@@ -247,15 +245,15 @@ class GatewayServer:
     def __init__(self, gateway: Gateway, sock: socket.socket | None = None) -> None:
         self._gateway = gateway
         self._socket = sock
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._front: _Server | None = None
         self._ticker: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
+        assert self._listener is not None
+        return self._listener.port
 
     @property
     def connections(self) -> list[RequestHandler]:
@@ -270,11 +268,10 @@ class GatewayServer:
         """
         install_log_redaction()
         self._gateway.books.start()
-        loop = asyncio.get_running_loop()
         self._front = _Server(self._gateway)
         options = self._gateway.options
-        sock = self._socket or bind(options.host, options.port)
-        self._server = await loop.create_server(self._front, sock=sock, backlog=BACKLOG)
+        self._listener = Listener(self._socket or bind(options.host, options.port), self._front)
+        self._listener.start()
         self._ticker = asyncio.create_task(self._show_numbers())
 
     async def stop(self, drain_s: float = 0.0, ready_delay_s: float = 0.0) -> None:
@@ -284,12 +281,12 @@ class GatewayServer:
             drain_s: what running requests have, from when the gateway listens no more.
             ready_delay_s: how long it listens on, while it says of itself that it is not ready.
         """
-        assert self._server is not None
+        assert self._listener is not None
         assert self._front is not None
         self._gateway.is_draining = True
         if ready_delay_s:
             await asyncio.sleep(ready_delay_s)
-        await self._stop_listening()
+        await self._listener.stop()
         await self._wait_idle(drain_s)
         await self._end_streams()
         await self._front.shutdown(0.5)
@@ -297,20 +294,6 @@ class GatewayServer:
             self._ticker.cancel()
         self._gateway.show_numbers()
         await self._gateway.close()
-
-    async def _stop_listening(self) -> None:
-        """Accept nothing more, and close once what was accepted is the front's.
-
-        asyncio forgets the open socket of a connection that it accepted just before: its client would
-        wait for as long as the process lives.
-        """
-        assert self._server is not None
-        loop = asyncio.get_running_loop()
-        for sock in self._server.sockets:
-            loop.remove_reader(sock.fileno())
-        for _ in range(STEPS_TO_CONNECT):
-            await asyncio.sleep(0)
-        self._server.close()
 
     async def _wait_idle(self, drain_s: float) -> None:
         """Wait for the running requests, and close every connection that has none.
@@ -342,33 +325,6 @@ class GatewayServer:
         while True:
             await asyncio.sleep(SHOW_NUMBERS_S)
             self._gateway.show_numbers()
-
-
-def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Bind an address.
-
-    Args:
-        host: a name or an address.
-        port: 0 takes a free one.
-        shared: whether other processes may bind it too.
-
-    Raises:
-        OSError: it cannot be had.
-    """
-    family, _, _, _, address = socket.getaddrinfo(
-        host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(address)
-    except OSError:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
 
 
 _MALFORMED: Final = Fault(
