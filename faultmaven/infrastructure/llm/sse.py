@@ -1,4 +1,4 @@
-"""Framing of streamed bodies: server-sent events, JSON lines and AWS event streams.
+"""Framing of streamed text: server-sent events and JSON lines.
 
 Pure and incremental: bytes go in, in whatever pieces they arrive, complete events come out, and any
 split of the same bytes gives the same events.  Time is linear in the bytes, and the work for each
@@ -7,13 +7,7 @@ event is a handful of operations on whole byte strings.
 
 from __future__ import annotations
 
-import struct
-import uuid
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
-from zlib import crc32
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 MAX_EVENT_BYTES: Final = 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
@@ -65,17 +59,13 @@ class _PiecewiseDecoder:
 class SSEDecoder(_PiecewiseDecoder):
     """Decodes `text/event-stream` as WHATWG HTML, section 9.2 (read 2026-11-21), says.
 
-    Attributes:
-        last_event_id: the id that the stream gave last, "" before any.
-        retry_ms: the reconnection time that the stream asked for, None before any.
+    Ids and reconnection times are passed over: no provider goes on with a stream that broke.
     """
 
-    __slots__ = ("_after_cr", "last_event_id", "retry_ms")
+    __slots__ = ("_after_cr",)
 
     def __init__(self, limit_bytes: int = MAX_EVENT_BYTES) -> None:
         super().__init__(limit_bytes)
-        self.last_event_id = ""
-        self.retry_ms: int | None = None
         self._after_cr = False
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
@@ -99,7 +89,7 @@ class SSEDecoder(_PiecewiseDecoder):
         blocks = pieces.split(data, b"\n\n")
         if not data.isascii():
             blocks = [_repaired(block) for block in blocks]
-        events = self._events(blocks)
+        events = _events_of(blocks)
         if pieces.overflow and not events:
             pieces.check()
         return events
@@ -116,7 +106,7 @@ class SSEDecoder(_PiecewiseDecoder):
         block = self._pieces.take(b"")
         if self._at_start:
             block = block.removeprefix(_BOM)
-        return self._slow_event(_repaired(block))
+        return _slow_event(_repaired(block))
 
     def _normalised(self, data: bytes) -> bytes:
         """Turn CR LF and CR into LF; a CR at the end is a line end whether or not an LF follows."""
@@ -126,43 +116,6 @@ class SSEDecoder(_PiecewiseDecoder):
             data = data[1:]
         self._after_cr = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-    def _events(self, blocks: list[bytes]) -> list[ServerSentEvent]:
-        events: list[ServerSentEvent] = []
-        append, new, kind = events.append, tuple.__new__, ServerSentEvent
-        for block in blocks:
-            if block.startswith(b"data: "):
-                if b"\n" not in block:
-                    append(new(kind, ("message", block[6:])))
-                    continue
-            elif block.startswith(b"event: "):
-                name, _, rest = block[7:].partition(b"\n")
-                if name and rest.startswith(b"data: ") and b"\n" not in rest:
-                    append(new(kind, (name.decode(), rest[6:])))
-                    continue
-            event = self._slow_event(block)
-            if event is not None:
-                append(event)
-        return events
-
-    def _slow_event(self, block: bytes) -> ServerSentEvent | None:
-        name = b""
-        lines: list[bytes] = []
-        for line in block.split(b"\n"):
-            field, _, value = line.partition(b":")
-            if value.startswith(b" "):
-                value = value[1:]
-            if field == b"data":
-                lines.append(value)
-            elif field == b"event":
-                name = value
-            elif field == b"id" and b"\0" not in value:
-                self.last_event_id = value.decode()
-            elif field == b"retry" and value.isdigit() and len(value) < 16:
-                self.retry_ms = int(value)
-        if not lines:
-            return None
-        return ServerSentEvent(name.decode() or "message", b"\n".join(lines))
 
 
 class NDJSONDecoder(_PiecewiseDecoder):
@@ -206,95 +159,39 @@ class NDJSONDecoder(_PiecewiseDecoder):
         return _repaired(line).strip() or None
 
 
-class EventStreamFrame(NamedTuple):
-    """One message of `application/vnd.amazon.eventstream`.
-
-    Attributes:
-        headers: by name, `:event-type` and `:message-type` among them; timestamps in milliseconds
-            since 1970.
-        payload: the body, JSON for every Bedrock event.
-    """
-
-    headers: Mapping[str, HeaderValue]
-    payload: bytes
-
-
-class EventStreamDecoder:
-    """Decodes AWS event streams; both checksums of every frame are checked.
-
-    A frame is total length, headers' length (u32 each), the CRC-32 of those eight bytes, headers,
-    payload, and the CRC-32 of all before (Amazon Transcribe developer guide, "Event stream encoding",
-    read 2026-11-21).
-
-    Attributes:
-        limit_bytes: the size of the largest frame; another one may be set before the first byte.
-    """
-
-    __slots__ = ("_buffer", "_error", "limit_bytes")
-
-    def __init__(self, limit_bytes: int = MAX_EVENT_BYTES) -> None:
-        self.limit_bytes = limit_bytes
-        self._buffer = bytearray()
-        self._error: StreamDecodeError | None = None
-
-    def feed(self, data: bytes) -> list[EventStreamFrame]:
-        """Take the next bytes; give the frames that they complete.
-
-        Raises:
-            StreamDecodeError: a checksum, a length or a header is wrong; the frames before it have been
-                given.
-        """
-        if self._error is not None:
-            raise self._error
-        self._buffer += data
-        frames: list[EventStreamFrame] = []
-        start = 0
-        try:
-            while (size := self._frame_size(start)) and start + size <= len(self._buffer):
-                frames.append(_parse_frame(bytes(self._buffer[start : start + size])))
-                start += size
-        except StreamDecodeError as error:
-            self._error = error
-            if not frames:
-                raise
-        del self._buffer[:start]
-        return frames
-
-    def finish(self) -> None:
-        """Say that the body has ended.
-
-        Raises:
-            StreamDecodeError: it ended inside a frame, or a frame was wrong.
-        """
-        if self._error is not None:
-            raise self._error
-        if self._buffer:
-            msg = f"the stream ended {len(self._buffer)} bytes into a frame"
-            raise StreamDecodeError(msg, "truncated_frame")
-
-    def _frame_size(self, start: int) -> int:
-        """Give the size of the frame that starts here, 0 while its prelude is not complete."""
-        if len(self._buffer) - start < _PRELUDE.size:
-            return 0
-        size, headers_size, checksum = _PRELUDE.unpack_from(self._buffer, start)
-        if crc32(self._buffer[start : start + 8]) != checksum:
-            msg = "the prelude's checksum is wrong"
-            raise StreamDecodeError(msg, "bad_checksum")
-        if size > self.limit_bytes:
-            msg = f"a frame of {size} bytes exceeds {self.limit_bytes}"
-            raise StreamDecodeError(msg, "event_too_large")
-        if size < headers_size + _FRAME_OVERHEAD:
-            msg = "a frame is shorter than its headers"
-            raise StreamDecodeError(msg, "bad_frame")
-        return int(size)
+def _events_of(blocks: list[bytes]) -> list[ServerSentEvent]:
+    events: list[ServerSentEvent] = []
+    append, new, kind = events.append, tuple.__new__, ServerSentEvent
+    for block in blocks:
+        if block.startswith(b"data: "):
+            if b"\n" not in block:
+                append(new(kind, ("message", block[6:])))
+                continue
+        elif block.startswith(b"event: "):
+            name, _, rest = block[7:].partition(b"\n")
+            if name and rest.startswith(b"data: ") and b"\n" not in rest:
+                append(new(kind, (name.decode(), rest[6:])))
+                continue
+        event = _slow_event(block)
+        if event is not None:
+            append(event)
+    return events
 
 
-def encode_event_stream_frame(headers: Mapping[str, HeaderValue], payload: bytes) -> bytes:
-    """Write one frame, the reverse of `EventStreamDecoder`; integers become 64 bits wide."""
-    head = b"".join(_encode_header(name, value) for name, value in headers.items())
-    prelude = struct.pack("!II", len(head) + len(payload) + _FRAME_OVERHEAD, len(head))
-    body = prelude + struct.pack("!I", crc32(prelude)) + head + payload
-    return body + struct.pack("!I", crc32(body))
+def _slow_event(block: bytes) -> ServerSentEvent | None:
+    name = b""
+    lines: list[bytes] = []
+    for line in block.split(b"\n"):
+        field, _, value = line.partition(b":")
+        if value.startswith(b" "):
+            value = value[1:]
+        if field == b"data":
+            lines.append(value)
+        elif field == b"event":
+            name = value
+    if not lines:
+        return None
+    return ServerSentEvent(name.decode() or "message", b"\n".join(lines))
 
 
 class _Pieces:
@@ -357,72 +254,3 @@ def _repaired(block: bytes) -> bytes:
     except UnicodeDecodeError:
         return block.decode("utf-8", "replace").encode()
     return block
-
-
-def _parse_frame(frame: bytes) -> EventStreamFrame:
-    if crc32(frame[:-4]) != int.from_bytes(frame[-4:], "big"):
-        msg = "a frame's checksum is wrong"
-        raise StreamDecodeError(msg, "bad_checksum")
-    headers_end = _PRELUDE.size + int.from_bytes(frame[4:8], "big")
-    try:
-        headers = _parse_headers(frame[_PRELUDE.size : headers_end])
-    except (IndexError, KeyError, UnicodeDecodeError, struct.error, ValueError) as exc:
-        msg = "a frame's headers are malformed"
-        raise StreamDecodeError(msg, "bad_frame") from exc
-    return EventStreamFrame(headers, frame[headers_end:-4])
-
-
-def _parse_headers(block: bytes) -> dict[str, HeaderValue]:
-    headers: dict[str, HeaderValue] = {}
-    at = 0
-    while at < len(block):
-        name_end = at + 1 + block[at]
-        name = block[at + 1 : name_end].decode()
-        kind = block[name_end]
-        at = name_end + 1
-        if kind in _SIZED_KINDS:
-            (size,) = struct.unpack_from("!H", block, at)
-            at += 2
-        else:
-            size = _FIXED_SIZES[kind]
-        value = block[at : at + size]
-        if len(value) != size:
-            msg = "a header is cut off"
-            raise ValueError(msg)
-        headers[name] = _header_value(kind, value)
-        at += size
-    return headers
-
-
-def _header_value(kind: int, value: bytes) -> HeaderValue:
-    if kind in _BOOLEANS:
-        return _BOOLEANS[kind]
-    if kind == _STRING:
-        return value.decode()
-    if kind == _BYTES:
-        return value
-    if kind == _UUID:
-        return str(uuid.UUID(bytes=value))
-    return int.from_bytes(value, "big", signed=True)
-
-
-def _encode_header(name: str, value: HeaderValue) -> bytes:
-    raw_name = name.encode()
-    head = bytes([len(raw_name)]) + raw_name
-    if isinstance(value, bool):
-        return head + bytes([_TRUE if value else _FALSE])
-    if isinstance(value, int):
-        return head + struct.pack("!Bq", _LONG, value)
-    kind, raw = (_BYTES, value) if isinstance(value, bytes) else (_STRING, value.encode())
-    return head + struct.pack("!BH", kind, len(raw)) + raw
-
-
-HeaderValue: TypeAlias = str | bytes | int | bool
-
-_PRELUDE: Final = struct.Struct("!III")
-_FRAME_OVERHEAD: Final = _PRELUDE.size + 4
-_TRUE, _FALSE, _LONG, _BYTES, _STRING, _UUID = 0, 1, 5, 6, 7, 9
-_BOOLEANS: Final = {_TRUE: True, _FALSE: False}
-_SIZED_KINDS: Final = (_BYTES, _STRING)
-# Sizes of true, false, byte, short, integer, long, timestamp and UUID.
-_FIXED_SIZES: Final = {_TRUE: 0, _FALSE: 0, 2: 1, 3: 2, 4: 4, _LONG: 8, 8: 8, _UUID: 16}

@@ -128,16 +128,14 @@ def event_frame(event: Event) -> bytes:
 
 def event_stream_frame(headers: dict[str, str], payload: bytes) -> bytes:
     """Write one frame of an AWS event stream, both checksums included."""
-    block = b"".join(
-        struct.pack("!B", len(name))
-        + name.encode()
-        + struct.pack("!BH", _STRING_TYPE, len(value.encode()))
-        + value.encode()
-        for name, value in headers.items()
-    )
+    block = b"".join(_header(name.encode(), value.encode()) for name, value in headers.items())
     prelude = struct.pack("!II", len(block) + len(payload) + 16, len(block))
     frame = prelude + struct.pack("!I", zlib.crc32(prelude)) + block + payload
     return frame + struct.pack("!I", zlib.crc32(frame))
+
+
+def _header(name: bytes, value: bytes) -> bytes:
+    return bytes([len(name)]) + name + struct.pack("!BH", _STRING_TYPE, len(value)) + value
 
 
 def _tools(config: dict[str, Any]) -> list[Tool]:

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import struct
-from contextlib import suppress
-from itertools import pairwise
-from zlib import crc32
-
 import pytest
 from hypothesis import given, strategies as st
 
 from faultmaven.infrastructure.llm.sse import (
-    EventStreamDecoder,
     NDJSONDecoder,
     ServerSentEvent,
     SSEDecoder,
     StreamDecodeError,
-    encode_event_stream_frame,
 )
 from tests.growth import MOST, Growth
+from tests.splits import cut_places, split
 
 
 def sse(*pieces: bytes) -> list[ServerSentEvent]:
     decoder = SSEDecoder()
     return [event for piece in pieces for event in decoder.feed(piece)]
-
-
-def cut(data: bytes, points: list[int]) -> list[bytes]:
-    marks = sorted({0, len(data), *(point % (len(data) + 1) for point in points)})
-    return [data[a:b] for a, b in pairwise(marks)]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +55,7 @@ def cut(data: bytes, points: list[int]) -> list[bytes]:
             id="blank lines",
         ),
         pytest.param(b"data: a\n", [], id="unterminated"),
+        pytest.param(b"id: 7\nretry: 250\ndata: a\n\n", [("message", b"a")], id="id and retry"),
     ],
 )
 def test_sse_follows_whatwg(body, expected):
@@ -73,14 +63,6 @@ def test_sse_follows_whatwg(body, expected):
 
     assert sse(body) == expected
     assert sse(*(body[i : i + 1] for i in range(len(body)))) == expected
-
-
-def test_sse_keeps_id_and_retry():
-    decoder = SSEDecoder()
-
-    decoder.feed(b"id: 7\nretry: 250\ndata: a\n\nid: 8\0\nretry: 1x\ndata: b\n\n")
-
-    assert (decoder.last_event_id, decoder.retry_ms) == ("7", 250)
 
 
 @pytest.mark.parametrize(
@@ -117,19 +99,19 @@ sse_bodies = st.lists(
 ).map(b"".join)  # fmt: skip
 
 
-@given(body=sse_bodies, points=st.lists(st.integers(min_value=0), max_size=12))
-def test_sse_any_split_gives_the_same_events(body, points):
-    whole, split = SSEDecoder(), SSEDecoder()
+@given(body=sse_bodies, cuts=cut_places)
+def test_sse_any_split_gives_the_same_events(body, cuts):
+    whole, parts = SSEDecoder(), SSEDecoder()
 
     expected = whole.feed(body)
 
-    assert [event for piece in cut(body, points) for event in split.feed(piece)] == expected
-    assert split.finish() == whole.finish()
+    assert [event for piece in split(body, cuts) for event in parts.feed(piece)] == expected
+    assert parts.finish() == whole.finish()
 
 
-@given(body=st.binary(max_size=300), points=st.lists(st.integers(min_value=0), max_size=8))
-def test_sse_takes_any_bytes_and_gives_utf8(body, points):
-    for event in sse(*cut(body, points)):
+@given(body=st.binary(max_size=300), cuts=cut_places)
+def test_sse_takes_any_bytes_and_gives_utf8(body, cuts):
+    for event in sse(*split(body, cuts)):
         event.data.decode()
 
 
@@ -166,15 +148,15 @@ def test_sse_is_linear_in_small_pieces():
     body=st.lists(st.sampled_from([b'{"a":1}', b"\n", b"\r\n", b" ", "ü".encode(), b"\xff"])).map(
         b"".join
     ),
-    points=st.lists(st.integers(min_value=0), max_size=8),
+    cuts=cut_places,
 )
-def test_ndjson_any_split_gives_the_same_lines(body, points):
-    whole, split = NDJSONDecoder(), NDJSONDecoder()
+def test_ndjson_any_split_gives_the_same_lines(body, cuts):
+    whole, parts = NDJSONDecoder(), NDJSONDecoder()
 
     expected = whole.feed(body)
 
-    assert [line for piece in cut(body, points) for line in split.feed(piece)] == expected
-    assert split.finish() == whole.finish()
+    assert [line for piece in split(body, cuts) for line in parts.feed(piece)] == expected
+    assert parts.finish() == whole.finish()
 
 
 def test_ndjson_splits_lines():
@@ -192,85 +174,3 @@ def test_ndjson_refuses_a_line_beyond_the_limit():
     assert decoder.feed(b"{}\n" + b"x" * 11 + b"\n") == [b"{}"]
     with pytest.raises(StreamDecodeError):
         decoder.finish()
-
-
-HEADERS = {":event-type": "chunk", "n": -5, "yes": True, "no": False, "raw": b"\0\1", "ü": "€"}
-
-
-@given(
-    payloads=st.lists(st.binary(max_size=50), max_size=5),
-    points=st.lists(st.integers(min_value=0), max_size=8),
-)
-def test_event_stream_any_split_gives_the_same_frames(payloads, points):
-    body = b"".join(encode_event_stream_frame(HEADERS, payload) for payload in payloads)
-    decoder = EventStreamDecoder()
-
-    frames = [frame for piece in cut(body, points) for frame in decoder.feed(piece)]
-    decoder.finish()
-
-    assert frames == [(HEADERS, payload) for payload in payloads]
-
-
-def test_event_stream_reads_every_kind_of_header():
-    values = (
-        b"\x01a\x00" + b"\x01b\x01" + b"\x01c\x02\xff" + b"\x01d\x03\x01\x00"
-        + b"\x01e\x04\x00\x00\x00\x07" + b"\x01f\x08" + struct.pack("!q", 1_700_000_000_000)
-        + b"\x01g\x09" + bytes(range(16))
-    )  # fmt: skip
-    prelude = struct.pack("!II", len(values) + 16, len(values))
-    frame = prelude + struct.pack("!I", crc32(prelude)) + values
-    frame += struct.pack("!I", crc32(frame))
-
-    (decoded,) = EventStreamDecoder().feed(frame)
-
-    assert decoded.headers == {
-        "a": True, "b": False, "c": -1, "d": 256, "e": 7, "f": 1_700_000_000_000,
-        "g": "00010203-0405-0607-0809-0a0b0c0d0e0f",
-    }  # fmt: skip
-
-
-def _with_checksum(frame: bytes) -> bytes:
-    return frame[:-4] + struct.pack("!I", crc32(frame[:-4]))
-
-
-GOOD = encode_event_stream_frame({"a": "b"}, b"{}")
-SHORT = struct.pack("!II", 15, 0) + struct.pack("!I", crc32(struct.pack("!II", 15, 0)))
-
-
-@pytest.mark.parametrize(
-    ("frame", "code"),
-    [
-        pytest.param(bytes([GOOD[0] ^ 1]) + GOOD[1:], "bad_checksum", id="prelude"),
-        pytest.param(GOOD[:-1] + bytes([GOOD[-1] ^ 1]), "bad_checksum", id="message"),
-        pytest.param(
-            _with_checksum(GOOD[:12] + b"\xff" + GOOD[13:]), "bad_frame", id="name's length"
-        ),
-        pytest.param(_with_checksum(GOOD[:14] + b"\x63" + GOOD[15:]), "bad_frame", id="kind"),
-        pytest.param(SHORT, "bad_frame", id="too short"),
-        pytest.param(
-            encode_event_stream_frame({}, b"x" * 2000), "event_too_large", id="too large"
-        ),
-    ],
-)
-def test_event_stream_refuses_what_is_broken(frame, code):
-    decoder = EventStreamDecoder(limit_bytes=1000)
-
-    assert len(decoder.feed(GOOD + frame)) == 1
-    for call in (decoder.finish, lambda: decoder.feed(b"")):
-        with pytest.raises(StreamDecodeError) as caught:
-            call()
-        assert caught.value.code == code
-
-
-def test_event_stream_that_ends_inside_a_frame_is_truncated():
-    decoder = EventStreamDecoder()
-    decoder.feed(GOOD[:-1])
-
-    with pytest.raises(StreamDecodeError, match="bytes into a frame"):
-        decoder.finish()
-
-
-@given(st.binary(max_size=200))
-def test_event_stream_takes_any_bytes(data):
-    with suppress(StreamDecodeError):
-        EventStreamDecoder().feed(data)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from faultmaven.infrastructure.llm import codec
-from faultmaven.infrastructure.llm.sse import EventStreamDecoder, EventStreamFrame
+from faultmaven.infrastructure.llm.event_stream import EventStreamDecoder, EventStreamFrame
 from faultmaven.infrastructure.llm.wire import (
     anthropic_messages,
     bedrock_converse,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from typing_extensions import override
 
 from faultmaven.infrastructure.llm import codec
-from faultmaven.infrastructure.llm.sse import EventStreamDecoder, EventStreamFrame
+from faultmaven.infrastructure.llm.event_stream import EventStreamDecoder, EventStreamFrame
 from faultmaven.infrastructure.llm.types import LLMChunk, ToolCallDelta
 from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.bedrock_converse import (

@@ -22,7 +22,7 @@ Event = TypeVar("Event")
 
 
 class Decoder(Protocol[Event]):
-    """Turns bytes into whole events; see `faultmaven.infrastructure.llm.sse`.
+    """Turns bytes into whole events; see `llm.sse` and `llm.event_stream`.
 
     Attributes:
         limit_bytes: the size of the largest event; another one may be set before the first byte.

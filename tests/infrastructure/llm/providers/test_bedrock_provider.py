@@ -18,11 +18,11 @@ from faultmaven.infrastructure.llm.providers.bedrock_anthropic_provider import (
     BedrockAnthropicProvider,
 )
 from faultmaven.infrastructure.llm.providers.bedrock_provider import BedrockProvider
-from faultmaven.infrastructure.llm.sse import encode_event_stream_frame
 from faultmaven.infrastructure.llm.types import make_request
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.testing import ProviderContract
 from faultmaven.testing.answers import DEFAULT_TEXT
+from faultmaven.testing.dialects.bedrock import event_stream_frame
 from tests.infrastructure.llm.providers.canned import Canned
 
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
@@ -43,7 +43,7 @@ def make_bedrock(base_url, kind=BedrockProvider, **settings):
 
 def frame(payload, **headers):
     named = {f":{name.replace('_', '-')}": value for name, value in headers.items()}
-    return encode_event_stream_frame(named, json.dumps(payload).encode())
+    return event_stream_frame(named, json.dumps(payload).encode())
 
 
 class TestContractSigned(ProviderContract):

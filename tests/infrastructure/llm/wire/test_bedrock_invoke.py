@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from faultmaven.infrastructure.llm.errors import LLMError, RateLimitError, StreamInterruptedError
-from faultmaven.infrastructure.llm.sse import encode_event_stream_frame
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.bedrock_invoke import (
     InvokeStreamReader,
     response_from_wire,
 )
+from faultmaven.testing.dialects.bedrock import event_stream_frame
 
 from .dialect_checks import (
     assert_facts,
@@ -54,7 +54,7 @@ FAMILIES = pytest.mark.parametrize(
 
 def as_frames(pieces):
     return b"".join(
-        encode_event_stream_frame(
+        event_stream_frame(
             {":message-type": "event", ":event-type": "chunk"},
             json.dumps(
                 {"bytes": base64.b64encode(json.dumps(p).encode()).decode(), "p": "ab"}
@@ -148,7 +148,7 @@ def test_stream_with_failure_ends_in_it(piece):
 def test_stream_with_exception_ends_in_that_error():
     headers = {":message-type": "exception", ":exception-type": "throttlingException"}
     reader = InvokeStreamReader()
-    read_whole(reader, encode_event_stream_frame(headers, b'{"message": "slow down"}'))
+    read_whole(reader, event_stream_frame(headers, b'{"message": "slow down"}'))
 
     assert isinstance(reader.error, RateLimitError)
 
@@ -158,7 +158,7 @@ def test_stream_with_exception_ends_in_that_error():
 )
 def test_stream_with_malformed_frame_is_an_error(payload):
     reader = InvokeStreamReader()
-    read_whole(reader, encode_event_stream_frame({":message-type": "event"}, payload))
+    read_whole(reader, event_stream_frame({":message-type": "event"}, payload))
 
     assert reader.error is not None
 

@@ -11,9 +11,9 @@ from faultmaven.infrastructure.llm.errors import (
     ResponseFormatError,
     StreamInterruptedError,
 )
-from faultmaven.infrastructure.llm.sse import encode_event_stream_frame
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.bedrock_stream import ConverseStreamReader
+from faultmaven.testing.dialects.bedrock import event_stream_frame
 
 from .dialect_checks import (
     assert_stream_matches,
@@ -28,7 +28,7 @@ from .dialect_checks import (
 
 def frame(kind, body, message_type="event"):
     label = ":event-type" if message_type == "event" else ":exception-type"
-    return encode_event_stream_frame(
+    return event_stream_frame(
         {":message-type": message_type, label: kind}, json.dumps(body).encode()
     )
 
@@ -132,7 +132,7 @@ def test_stream_with_error_frame_ends_in_that_error():
         ":error-message": "bad day",
     }
     reader = ConverseStreamReader()
-    read_whole(reader, encode_event_stream_frame(headers, b""))
+    read_whole(reader, event_stream_frame(headers, b""))
 
     assert "bad day" in str(reader.error.upstream_message or reader.error)
 
