@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from faultmaven.infrastructure.llm.sse import EventStreamDecoder
+from faultmaven.infrastructure.llm.event_stream import EventStreamDecoder
 from tests.infrastructure.llm.wire.dialect_checks import FOLDER, stream_bytes
 from tests.recordings.asked import FRONTS, Case, cases
 from tests.recordings.hosts import model_of

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from faultmaven.infrastructure.llm.sse import EventStreamDecoder
+from faultmaven.infrastructure.llm.event_stream import EventStreamDecoder
 from faultmaven.testing import FakeUpstream
 from faultmaven.testing.answers import DEFAULT_REASONING, DEFAULT_TEXT
 from faultmaven.testing.dialects import DIALECTS
