@@ -161,6 +161,8 @@ def _parameter(error: llm.InvalidRequestError) -> str | None:
 
 
 def _text(error: llm.LLMError) -> str:
-    # Where a provider is reached is nothing for clients: it may be in a private network.
-    text = _ADDRESS.sub("its address", redact(error.message))
+    text = redact(error.message)
+    if "://" in text:
+        # Where a provider is reached is nothing for clients: it may be in a private network.
+        text = _ADDRESS.sub("its address", text)
     return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}…"
