@@ -94,18 +94,14 @@ def _check_all() -> tuple[list[str], list[Problem], list[Problem]]:
 
 def _own_problems(registry: ProviderRegistry) -> list[Problem]:
     """Check the provider of the minimal service, where PROVIDER_TYPE or CONFIG_PATH choose one."""
-    from faultmaven.config.own_provider import load_own_files
     from faultmaven.infrastructure.llm.errors import ConfigurationError, ProviderNotConfiguredError
-    from faultmaven.infrastructure.llm.providers.factory import make_own_provider
+    from faultmaven.infrastructure.llm.providers.factory import make_own_provider, read_own_config
 
     settings = registry.settings
     if not (settings.config_path or settings.source_of("PROVIDER_TYPE")):
         return []
-    told = {
-        name: value for file in load_own_files(settings) for name, value in file.values.items()
-    }
     try:
-        make_own_provider(registry, told)
+        make_own_provider(registry.roster, read_own_config(settings))
     except ProviderNotConfiguredError:
         return []  # what is missing is `doctor`'s affair
     except ConfigurationError as error:
@@ -134,18 +130,11 @@ def _row_problems(
     registry: ProviderRegistry, name: str, status: Mapping[str, Any]
 ) -> list[Problem]:
     from faultmaven.infrastructure.llm.errors import ConfigurationError
-    from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
-    from faultmaven.infrastructure.llm.providers.row import REFUSED_STATUS
-    from faultmaven.infrastructure.llm.providers.sources import BUILT_IN
 
     if status["problem"]:
         return [Problem(status["source"], None, name, status["problem"])]
-    # The classes of the table are ours: the project's tests load them.
-    if status["source"] == BUILT_IN or status["status"] in REFUSED_STATUS:
-        return []
     try:
-        given = registry.get_row(name)["provider_class"]
-        load_provider_class(name, given, registry.settings.config_folder)
+        registry.check_class(name)
     except ConfigurationError as error:
         said = error.message.removeprefix(f"{name}: ")
         return [Problem(status["source"], None, name, said)]

@@ -52,7 +52,10 @@ def check_set_up(registry: ProviderRegistry, options: GatewayOptions) -> list[st
     """Say what would keep the gateway from answering as it should: one sentence each."""
     problems = options.allowances.unknown(registry.get_all_provider_names(), options.keys.names)
     status = registry.get_provider_status()
-    problems += [f"{name}: {row['problem']}" for name, row in status.items() if row["problem"]]
+    for name, row in status.items():
+        problems += (
+            [f"{name}: {row['problem']}"] if row["problem"] else _class_problem(registry, name)
+        )
     try:
         add_all(Gateway(registry, options))
         names = registry.get_fallback_chain()
@@ -65,6 +68,14 @@ def check_set_up(registry: ProviderRegistry, options: GatewayOptions) -> list[st
             missing = ", ".join(status[name]["missing"]) or status[name]["status_reason"]
             problems.append(f"{name} is not configured: {missing or 'it is not available'}.")
     return problems
+
+
+def _class_problem(registry: ProviderRegistry, name: str) -> list[str]:
+    try:
+        registry.check_class(name)
+    except ConfigurationError as error:
+        return [error.message]
+    return []
 
 
 def make_gateway(

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
 
-from faultmaven.config.errors import ConfigFileError
-from faultmaven.config.own_provider import load_own_files
 from faultmaven.gateway.body import check_type, parse_object, read_body
 from faultmaven.gateway.faults import fault_of, invalid
 from faultmaven.gateway.fronts.openai_chat import ChatFront
@@ -28,13 +26,12 @@ from faultmaven.infrastructure.llm.errors import (
     LLMError,
     UnknownProviderError,
 )
-from faultmaven.infrastructure.llm.providers.factory import make_own_provider
+from faultmaven.infrastructure.llm.providers.factory import make_own_provider, read_own_config
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from faultmaven.config.settings import Settings
     from faultmaven.gateway.answer import Answer
     from faultmaven.gateway.app import Gateway
     from faultmaven.gateway.front import Ask
@@ -278,7 +275,7 @@ def _choose_provider(gateway: Gateway) -> str:
     settings = registry.settings
     try:
         if settings.config_path:
-            provider = make_own_provider(registry, _read_files(settings))
+            provider = make_own_provider(registry.roster, read_own_config(settings))
             gateway.add_provider(provider.provider_name, provider)
             return provider.provider_name
         usual = registry.resolve_name(settings.provider_type, "PROVIDER_TYPE")
@@ -292,15 +289,6 @@ def _choose_provider(gateway: Gateway) -> str:
     if settings.source_of("CHAT_PROVIDER") or usual not in registry.get_available_providers():
         return chosen
     return usual
-
-
-def _read_files(settings: Settings) -> dict[str, Any]:
-    """Read what a provider's own files say of it."""
-    try:
-        files = load_own_files(settings)
-    except ConfigFileError as exc:
-        raise ConfigurationError(str(exc), code="bad_configuration") from exc
-    return {name: value for file in files for name, value in file.values.items()}
 
 
 async def _ask_after(provider: BaseLLMProvider) -> str:

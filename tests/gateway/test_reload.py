@@ -15,6 +15,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from faultmaven.config.settings import load_settings
+from faultmaven.gateway.options import GatewayOptions
+from faultmaven.gateway.run import check_set_up
+from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 from tests.gateway.conftest import KEY, MESSAGES, environment, events_of
 from tests.gateway.test_life import (
     ROOT,
@@ -328,3 +332,111 @@ async def test_a_service_file_that_cannot_be_used_changes_nothing(start, upstrea
     assert (taken, first, refused, second, again, third) == (200, "m2", 503, "m2", 200, "m4")
     assert "own.yaml:4: bad_field" in why
     assert reloads == {"taken": 2, "refused": 1}
+
+
+PROVIDERS = "from faultmaven.infrastructure.llm.providers import BaseLLMProvider, OpenAIProvider\n"
+FITTING = f"{PROVIDERS}class Acme(OpenAIProvider): pass\n"
+UNFIT = {
+    "no Python": ("def (\n", "is not Python"),
+    "failing": ("raise RuntimeError('no')\n", "cannot be imported"),
+    "without the class": ("class Other: pass\n", "has no Acme"),
+    "no provider": ("class Acme: pass\n", "is not a subclass"),
+    "half a provider": (
+        f"{PROVIDERS}class Acme(BaseLLMProvider): pass\n",
+        "Acme lacks generate",
+    ),
+    "made otherwise": (
+        f"{PROVIDERS}class Acme(OpenAIProvider):\n    def __init__(self): pass\n",
+        "Acme must take one argument",
+    ),
+}
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Give what writes a module beside faultmaven.yaml, as if for the first time, and its name."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    name = f"reloaded_{os.urandom(4).hex()}"
+
+    def write_module(text):
+        (tmp_path / f"{name}.py").write_text(text)
+        sys.modules.pop(name, None)
+        return name
+
+    yield write_module
+    sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(("text", "said"), UNFIT.values(), ids=UNFIT)
+async def test_a_row_whose_class_cannot_be_used_changes_nothing(
+    start, upstream, tmp_path, module, caplog, text, said
+):
+    async with start() as client:
+        row = rows(upstream, "acme", provider_class=f"'{module(text)}:Acme'")
+        write(tmp_path, row)
+        await client.gateway.reloads.look()
+        assert "acme/fake" not in await names_of(client)
+        module(FITTING)
+        write(tmp_path, row + "# mended\n")
+        await client.gateway.reloads.look()
+        assert "acme/fake" in await names_of(client)
+        reloads = client.gateway.meter.reloads
+
+    assert "acme: provider_class: " in caplog.text
+    assert said in caplog.text
+    assert reloads == {"taken": 1, "refused": 1}
+
+
+async def test_a_row_that_is_switched_off_needs_no_class(start, upstream, tmp_path):
+    async with start() as client:
+        fields = {"provider_class": "'nowhere_at_all:Acme'", "status": "disabled"}
+        write(tmp_path, rows(upstream, "acme", **fields))
+        assert await client.gateway.reloads.reload() == ""
+
+
+@pytest.mark.parametrize(("text", "said"), UNFIT.values(), ids=UNFIT)
+async def test_a_service_whose_class_cannot_be_used_changes_nothing(
+    start, upstream, tmp_path, module, text, said
+):
+    own = tmp_path / "own.yaml"
+    good = f"api_base: {upstream.base_url}\napi_key: sk-of-the-file\ndefault_model: "
+    own.write_text(f"{good}m1\n")
+    async with start(PROVIDER_TYPE="groq", CONFIG_PATH=str(own)) as client:
+        own.write_text(f"{good}m2\nprovider_class: '{module(text)}:Acme'\n")
+        async with client.post("/command", {"command": "reload"}) as reply:
+            status, why = reply.status, await reply.text()
+        async with client.get("/models") as reply:
+            default = (await reply.json())["default"]
+        reloads = client.gateway.meter.reloads
+
+    assert (status, default) == (503, "m1")
+    assert said in why
+    assert reloads == {"taken": 0, "refused": 1}
+
+
+async def test_a_service_whose_provider_is_nobody_changes_nothing(start, upstream, tmp_path):
+    env_file = tmp_path / ".env"
+    env_file.write_text("PROVIDER_TYPE=groq\n")
+    env_file.chmod(0o600)
+    async with start() as client:
+        env_file.write_text("PROVIDER_TYPE=gorq\n")
+        said = await client.gateway.reloads.reload()
+        async with client.session.get(client.url + "/health") as reply:
+            provider = (await reply.json())["provider"]
+
+    assert "PROVIDER_TYPE" in said
+    assert "groq" in said
+    assert provider == "groq"
+
+
+def test_the_check_before_a_start_finds_a_class_that_cannot_be_used(upstream, tmp_path, module):
+    write(tmp_path, rows(upstream, "acme", provider_class=f"'{module('def (')}:Acme'"))
+    settings = load_settings(
+        **environment(upstream), FAULTMAVEN_CONFIG=str(tmp_path / "faultmaven.yaml")
+    )
+
+    problems = check_set_up(ProviderRegistry(settings), GatewayOptions.of(settings))
+
+    assert len(problems) == 1
+    assert "is not Python" in problems[0]

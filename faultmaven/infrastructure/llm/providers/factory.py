@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from faultmaven.config.errors import ConfigFileError
+from faultmaven.config.own_provider import load_own_files
 from faultmaven.config.spellings import to_row
-from faultmaven.infrastructure.llm.errors import UnknownProviderError
+from faultmaven.infrastructure.llm.errors import ConfigurationError, UnknownProviderError
 from faultmaven.infrastructure.llm.providers import row as rows
 from faultmaven.infrastructure.llm.providers.provider_class import (
     construct,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from faultmaven.config.settings import Settings
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.providers.config import ProviderConfig
-    from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
+    from faultmaven.infrastructure.llm.providers.roster import Roster
 
 
 def create_provider(
@@ -51,30 +53,56 @@ def create_provider(
     """
     if isinstance(config, str):
         return create_provider({"api_key": name} if name else None, config, **settings)
-    return make_own_provider(get_registry(), {**(config or {}), **settings}, name)
+    return make_own_provider(get_registry().roster, {**(config or {}), **settings}, name)
+
+
+def read_own_config(settings: Settings) -> dict[str, Any]:
+    """Read what the file of CONFIG_PATH and the `instance.yaml` beside it say; {} without them.
+
+    Raises:
+        ConfigurationError: one cannot be used.
+    """
+    try:
+        files = load_own_files(settings)
+    except ConfigFileError as exc:
+        raise ConfigurationError(str(exc), code="bad_configuration") from exc
+    return {name: value for file in files for name, value in file.values.items()}
+
+
+def check_own_provider(roster: Roster) -> None:
+    """See that the provider which CONFIG_PATH or PROVIDER_TYPE choose can be built, if they do.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    settings = roster.settings
+    if settings.config_path:
+        make_own_provider(roster, read_own_config(settings))
+    elif settings.source_of("PROVIDER_TYPE"):
+        roster.resolve(settings.provider_type, "PROVIDER_TYPE")
 
 
 def make_own_provider(
-    registry: ProviderRegistry, config: Mapping[str, Any], name: str | None = None
+    roster: Roster, config: Mapping[str, Any], name: str | None = None
 ) -> BaseLLMProvider:
     """Build one provider beside those of a registry, from its rows and settings; see `create_provider`."""
     given = dict(config)
     based = given.pop("base", None)
     stated = given.pop("provider_type", None) or based
-    kind, row = _find_row(registry, name or stated)
-    provider_config = _config_of(kind, row, given, registry.settings)
+    kind, row = _find_row(roster, name or stated)
+    provider_config = _config_of(kind, row, given, roster.settings)
     provider_class = load_provider_class(
-        kind, provider_config.row["provider_class"], registry.settings.config_folder
+        kind, provider_config.row["provider_class"], roster.settings.config_folder
     )
     return construct(kind, lambda: provider_class(provider_config))
 
 
-def _find_row(registry: ProviderRegistry, name: str | None) -> tuple[str, dict[str, Any]]:
+def _find_row(roster: Roster, name: str | None) -> tuple[str, dict[str, Any]]:
     """Give the row to start from, of the table or made for a class that lies there as a file."""
-    settings = registry.settings
+    settings = roster.settings
     kind = name or settings.provider_type
     try:
-        resolved = registry.resolve_name(kind, None if name else "PROVIDER_TYPE")
+        resolved = roster.resolve(kind, None if name else "PROVIDER_TYPE")
     except UnknownProviderError as error:
         own = find_own_class(kind, _folders(settings))
         if own is None:
@@ -82,7 +110,7 @@ def _find_row(registry: ProviderRegistry, name: str | None) -> tuple[str, dict[s
             raise error.with_message(message) from None
         # Whether a key is needed is what its `_get_headers` knows.
         return kind, rows.complete_row(kind, {"provider_class": own, "api_key_optional": True})
-    return resolved, registry.get_row(resolved)
+    return resolved, roster.row(resolved)
 
 
 def _folders(settings: Settings) -> list[Path]:

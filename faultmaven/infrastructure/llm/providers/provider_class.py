@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from importlib import import_module, invalidate_caches
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Final
 
 from faultmaven.config.suggest import did_you_mean
@@ -65,7 +65,8 @@ def load_provider_class(
 
     Raises:
         ConfigurationError: the name is not known, the module or the class is missing, it is not a
-            `BaseLLMProvider`, or a hook that is called is awaited.
+            whole `BaseLLMProvider`, is not made of a `ProviderConfig`, or a hook that is called is
+            awaited.
     """
     found = given if isinstance(given, type) else _load(name, str(given), folder)
     if not (isinstance(found, type) and issubclass(found, BaseLLMProvider)):
@@ -73,6 +74,14 @@ def load_provider_class(
             name, f"{given!r} is not a subclass of BaseLLMProvider",
             "Derive it from faultmaven.infrastructure.llm.providers.BaseLLMProvider.",
         )  # fmt: skip
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise _error(
+            name, f"{found.__name__} lacks {', '.join(missing)}", "Define what is missing."
+        )
+    if not _takes_one_argument(found):
+        raise _error(
+            name, f"{found.__name__} must take one argument", "It is given its ProviderConfig."
+        )
     if awaited := [
         hook for hook in _PLAIN_HOOKS if iscoroutinefunction(getattr(found, hook, None))
     ]:
@@ -139,6 +148,16 @@ def construct(name: str, build: Callable[[], BaseLLMProvider]) -> BaseLLMProvide
             provider=name,
             code="bad_provider_class",
         ) from exc
+
+
+def _takes_one_argument(found: type) -> bool:
+    try:
+        signature(found).bind(None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # it does not say what it takes
+    return True
 
 
 def _load(name: str, given: str, folder: Path | None) -> object:

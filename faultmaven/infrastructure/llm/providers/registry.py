@@ -70,6 +70,7 @@ class ProviderRegistry:
 
     Attributes:
         circuits: which providers' models keep failing.
+        roster: the rows under the settings in force.
 
     Raises:
         ConfigurationError: the environment, `.env` or faultmaven.yaml cannot be used.
@@ -82,7 +83,7 @@ class ProviderRegistry:
         self._remember_secrets()
         self.circuits = Circuits(_circuit_policy(self.settings))
         self._schema = schema
-        self._roster = Roster(schema, self.settings)
+        self.roster = Roster(schema, self.settings)
         self._lock = threading.RLock()
         self._ready: dict[tuple[str | None, str | None], BaseLLMProvider] = {}
         self._instances: dict[str, BaseLLMProvider] = {}
@@ -94,7 +95,7 @@ class ProviderRegistry:
 
     def get_all_provider_names(self) -> list[str]:
         """Give the name of every row, configured or not: the table's first, in its order."""
-        return self._roster.sources.names()
+        return self.roster.sources.names()
 
     def get_available_providers(self) -> list[str]:
         """Give the names of the providers that have all they need; asks nobody.
@@ -103,7 +104,7 @@ class ProviderRegistry:
         where somebody set it up: by one of its variables, or by naming it in CHAT_PROVIDER, a
         role's variable or FALLBACK_PROVIDERS.
         """
-        return self._roster.available()
+        return self.roster.available()
 
     def get_provider(self, name: str | None = None, *, role: str | None = None) -> BaseLLMProvider:
         """Give a provider's instance, always the same one.
@@ -127,7 +128,7 @@ class ProviderRegistry:
         Raises:
             UnknownProviderError: a name in CHAT_PROVIDER or FALLBACK_PROVIDERS is in no row.
         """
-        return self._roster.chain(role)
+        return self.roster.chain(role)
 
     def get_provider_status(self, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
         """Tell for every row whether it is configured, what it lacks, and where it comes from.
@@ -142,7 +143,7 @@ class ProviderRegistry:
         `configured` means that nothing is missing.  A local server's row needs nothing, so that it is
         configured where nobody set such a server up; `get_available_providers` leaves it out there.
         """
-        return self._roster.status(names)
+        return self.roster.status(names)
 
     def get_key_states(self, name: str) -> list[KeyState]:
         """Tell how each key of a provider stands, where it is used and has several; no key is shown.
@@ -158,7 +159,7 @@ class ProviderRegistry:
 
     def get_aliases(self) -> dict[str, list[str]]:
         """Give the rows' other names, each with the rows that it means: one, where nothing is wrong."""
-        return dict(self._roster.aliases())
+        return dict(self.roster.aliases())
 
     def get_row(self, name: str) -> dict[str, Any]:
         """Give a row complete: checked, with its base and the conventions filled in.
@@ -167,8 +168,17 @@ class ProviderRegistry:
             UnknownProviderError: no row has the name.
             ConfigurationError: the row is not valid.
         """
-        roster = self._roster
-        return roster.sources.complete(roster.resolve(name))
+        return self.roster.row(name)
+
+    def check_class(self, name: str) -> None:
+        """See that a row's class is there and whole, which loads its module.
+
+        Those of the built-in table are, and a row that is disabled or retired needs none.
+
+        Raises:
+            ConfigurationError: the row is not valid, or its class cannot be used.
+        """
+        self.roster.check_class(name)
 
     def resolve_name(self, name: str, variable: str | None = None) -> str:
         """Give the row's name for a name or an alias.
@@ -181,7 +191,7 @@ class ProviderRegistry:
             UnknownProviderError: neither exists; says which were near.
             ConfigurationError: it is an alias of several rows.
         """
-        return self._roster.resolve(name, variable)
+        return self.roster.resolve(name, variable)
 
     def register(self, name: str, row: Mapping[str, Any]) -> None:
         """Add or replace a row; every registry of the process sees it with its next call.
@@ -191,7 +201,7 @@ class ProviderRegistry:
                 nothing has changed.
         """
         rows.check_row(name, dict(row) if hasattr(row, "keys") else row)
-        self._roster.check_aliases(name, row)
+        self.roster.check_aliases(name, row)
         self._schema[name] = dict(row)
 
     def unregister(self, name: str) -> None:
@@ -201,7 +211,7 @@ class ProviderRegistry:
             UnknownProviderError: there is no such row.
         """
         if name not in self._schema:
-            raise self._roster.unknown(name, None)
+            raise self.roster.unknown(name, None)
         del self._schema[name]
 
     async def route_request(
@@ -257,21 +267,29 @@ class ProviderRegistry:
             async for chunk in chunks:
                 yield chunk
 
-    def reload(self, settings: Settings | None = None) -> None:
+    def reload(
+        self, settings: Settings | None = None, check: Callable[[Roster], None] | None = None
+    ) -> None:
         """Take the environment, `.env` and faultmaven.yaml as they are now.
 
         Running calls finish on the old instances; see `take_outdated`.
 
+        Args:
+            settings: what is taken; None reads it.
+            check: raises where the rows, as they would be, are not what the caller needs.
+
         Raises:
-            ConfigurationError: they cannot be used, or choose a provider that is in no row;
-                everything stays as it was.
+            ConfigurationError: they cannot be used, a row's class cannot, or they choose a provider
+                that is in no row; everything stays as it was.
         """
         fresh = settings if settings is not None else _read(self.settings.again)
         roster = Roster(self._schema, fresh)
         roster.check()
+        if check is not None:
+            check(roster)
         catalog, circuit_policy = make_catalog(fresh.file), _circuit_policy(fresh)
         with self._lock:
-            self.settings, self._roster = fresh, roster
+            self.settings, self.roster = fresh, roster
             self.circuits.renew(circuit_policy)
             self._remember_secrets()
             replace_catalog(self._catalog, catalog)
@@ -292,7 +310,7 @@ class ProviderRegistry:
         """Forget the instance of a row, and those that start from it."""
         del name  # a base may be behind any of them: all are built again, which costs microseconds
         with self._lock:
-            self._roster.forget_aliases()
+            self.roster.forget_aliases()
             self._replace_instances()
 
     def take_outdated(self) -> list[BaseLLMProvider]:
@@ -325,7 +343,7 @@ class ProviderRegistry:
 
     def _prepare(self, name: str | None, role: str | None) -> BaseLLMProvider:
         with self._lock:
-            found = self._roster.chosen(role) if name is None else self.resolve_name(name)
+            found = self.roster.chosen(role) if name is None else self.resolve_name(name)
             provider = self._instances.get(found)
             if provider is None:
                 provider = self._instances[found] = self._build(found)
@@ -333,7 +351,7 @@ class ProviderRegistry:
             return provider
 
     def _build(self, name: str) -> BaseLLMProvider:
-        row = self._roster.sources.complete(name)
+        row = self.roster.sources.complete(name)
         provider = make_instance(name, row, self.settings, self._warned)
         if hasattr(provider, "circuits") and provider.circuits is None:
             provider.circuits = self.circuits

@@ -37,6 +37,7 @@ class Roster:
 
     Attributes:
         sources: where the rows come from.
+        settings: what the environment says.
 
     Raises:
         ConfigurationError: an alias in the file is another row's name or alias.
@@ -44,22 +45,36 @@ class Roster:
 
     def __init__(self, schema: ProviderSchema, settings: Settings) -> None:
         self.sources = RowSources(schema, settings)
-        self._settings = settings
+        self.settings = settings
         self._lock = threading.RLock()
         self._aliases: dict[str, list[str]] | None = None
         check_file_aliases(self.sources, settings)
 
     def check(self) -> None:
-        """See that every row of the file is whole, and that whoever the settings choose exists.
+        """See that every row of the file is whole, its class too, and that whoever is chosen exists.
 
         Raises:
             ConfigurationError: one is not.
         """
-        for name in self._settings.file.rows if self._settings.file else ():
-            self.sources.complete(name)
+        for name in self.settings.file.rows if self.settings.file else ():
+            self.check_class(name)
         for role in ROLES:
             self.chosen(role)
         self.chain(None)
+
+    def check_class(self, name: str) -> None:
+        """See that a row's class is there and whole; see `ProviderRegistry.check_class`."""
+        row = self.row(name)
+        stated = self.sources.find(name)
+        if row["status"] in rows.REFUSED_STATUS or stated is None or stated.place == BUILT_IN:
+            return
+        from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
+
+        load_provider_class(name, row["provider_class"], self.settings.config_folder)
+
+    def row(self, name: str) -> dict[str, Any]:
+        """Give a row complete, by its name or an alias; see `ProviderRegistry.get_row`."""
+        return self.sources.complete(self.resolve(name))
 
     def forget_aliases(self) -> None:
         """Gather the aliases anew when they are next needed: a row has changed."""
@@ -85,23 +100,23 @@ class Roster:
             UnknownProviderError: the settings name no row.
         """
         if role is None or role == "chat":
-            return self.resolve(self._settings.chat_provider, "CHAT_PROVIDER")
+            return self.resolve(self.settings.chat_provider, "CHAT_PROVIDER")
         if role not in ROLES:
             raise ConfigurationError(
                 f"There is no role {role!r}; known are {', '.join(ROLES)}. {did_you_mean(role, ROLES)}".rstrip(),
                 code="unknown_role",
             )
         variable = f"{role.upper()}_PROVIDER"
-        name: str | None = getattr(self._settings, variable.lower())
+        name: str | None = getattr(self.settings, variable.lower())
         return self.resolve(name, variable) if name else self.chosen(None)
 
     def chain(self, role: str | None) -> list[str]:
         """Give the rows that are asked for a role, in order; see `ProviderRegistry.get_fallback_chain`."""
         first = self.chosen(role)
-        if self._settings.strict_provider_mode:
+        if self.settings.strict_provider_mode:
             return [first]
         further = [
-            self.resolve(name, "FALLBACK_PROVIDERS") for name in self._settings.fallback_providers
+            self.resolve(name, "FALLBACK_PROVIDERS") for name in self.settings.fallback_providers
         ]
         return list(dict.fromkeys([first, *further]))
 
@@ -143,7 +158,7 @@ class Roster:
         same = next((n for n in [*known, *self.aliases()] if shape(n) == shape(name)), None)
         hint = f"Write {same!r}." if same else did_you_mean(name, known)
         hint = hint or self._known_names()
-        source = self._settings.source_of(variable) if variable else None
+        source = self.settings.source_of(variable) if variable else None
         where = f"{variable} ({source}) names " if source else ""
         return UnknownProviderError(
             f"{where}{'' if where else 'There is no '}provider {redact(name)!r}"
@@ -165,7 +180,7 @@ class Roster:
                 return False
             row = self.sources.complete(name)
             return row["status"] not in rows.REFUSED_STATUS and not rows.missing_variables(
-                name, row, self._settings
+                name, row, self.settings
             )
         except (ConfigurationError, ConfigFileError):
             return False
@@ -175,11 +190,11 @@ class Roster:
         stated = self.sources.find(name)
         if stated is None or stated.place != BUILT_IN or "base" in stated.row:
             return False
-        return rows.lacks_key(name, stated.row, self._settings)
+        return rows.lacks_key(name, stated.row, self.settings)
 
     def _named_in_settings(self) -> set[str]:
-        chosen = [getattr(self._settings, f"{role}_provider") for role in ROLES]
-        names = set(filter(None, [*chosen, *self._settings.fallback_providers]))
+        chosen = [getattr(self.settings, f"{role}_provider") for role in ROLES]
+        names = set(filter(None, [*chosen, *self.settings.fallback_providers]))
         for name in list(names):
             names.update(self.aliases().get(name, ()))
         return names
@@ -191,7 +206,7 @@ class Roster:
         stated = self.sources.find(name)
         if not needs_server or stated is None or stated.place != BUILT_IN:
             return True
-        return rows.has_set_variable(name, row, self._settings)
+        return rows.has_set_variable(name, row, self.settings)
 
     def _status_of(self, name: str) -> dict[str, Any]:
         status: dict[str, Any] = {
@@ -210,9 +225,9 @@ class Roster:
             stated = self.sources.find(name)
             status["source"] = stated.place if stated else ""
             row = self.sources.complete(name)
-            missing = rows.missing_variables(name, row, self._settings)
-            models = rows.models_of(name, row, self._settings)
-            status["base_url"] = rows.base_url_of(name, row, self._settings)
+            missing = rows.missing_variables(name, row, self.settings)
+            models = rows.models_of(name, row, self.settings)
+            status["base_url"] = rows.base_url_of(name, row, self.settings)
         except (ConfigurationError, ConfigFileError) as exc:
             return status | {"problem": str(exc)}
         return status | {
