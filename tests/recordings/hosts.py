@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from tests.recordings.replay import body_of, head_of
+from tests.recordings.server import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 _MODEL = re.compile(rb"recording-(\d+)-model")
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
 def model_of(place: int) -> str:
@@ -32,33 +31,15 @@ async def hosting(
         journal: gets the last request of each model, head and body.
     """
     answers = [_answer_of(exchange) for exchange in exchanges]
-    serving: dict[asyncio.Task, asyncio.StreamWriter] = {}
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving[asyncio.current_task()] = writer
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = _LENGTH.search(head)
-                asked = head + await reader.readexactly(int(length[1]) if length else 0)
-                model = _MODEL.search(asked)
-                if journal is not None:
-                    journal[model[0].decode()] = asked
-                writer.write(answers[int(model[1])])
-                await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+    def answer(asked: bytes) -> list[bytes]:
+        model = _MODEL.search(asked)
+        if journal is not None:
+            journal[model[0].decode()] = asked
+        return [answers[int(model[1])]]
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for writer in serving.values():
-            writer.transport.abort()
-        await asyncio.gather(*serving)
+    async with serving(answer) as origin:
+        yield origin
 
 
 def _answer_of(exchange) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import asynccontextmanager
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tests.infrastructure.llm.wire.dialect_checks import stream_bytes
+from tests.recordings.server import serving
+from tests.splits import split
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -48,12 +48,6 @@ def head_of(exchange, status: int) -> bytes:
     return f"HTTP/1.1 {status} Recorded\r\n{lines}transfer-encoding: chunked\r\n\r\n".encode()
 
 
-def pieces_of(data: bytes, cuts: Sequence[int]) -> list[bytes]:
-    """Cut bytes at the given places, taken modulo their length."""
-    places = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    return [data[start:end] for start, end in pairwise(places) if end > start]
-
-
 @asynccontextmanager
 async def replaying(
     exchange, *, cuts: Sequence[int] = (), status: int | None = None
@@ -66,45 +60,8 @@ async def replaying(
         status: stands where the recording has none.
     """
     head = head_of(exchange, exchange["response"]["status"] or status or 200)
-    pieces = pieces_of(body_of(exchange), cuts)
-
-    serving: dict[asyncio.Task, asyncio.StreamWriter] = {}
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving[asyncio.current_task()] = writer
-        try:
-            while await _read_request(reader):
-                writer.write(head)
-                for piece in pieces:
-                    writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
-                    await writer.drain()
-                    await asyncio.sleep(0)
-                writer.write(b"0\r\n\r\n")
-                await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for writer in serving.values():
-            writer.transport.abort()
-        await asyncio.gather(*serving)
-
-
-async def _read_request(reader: asyncio.StreamReader) -> bool:
-    """Read one request; False where the client has gone."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        line = await reader.readline()
-        if not line:
-            return False
-        head += line
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            await reader.readexactly(int(line.partition(b":")[2]))
-    return True
+    # An empty chunk would be the last.
+    pieces = [piece for piece in split(body_of(exchange), cuts) if piece]
+    answer = [head, *(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n"]
+    async with serving(lambda _: answer) as origin:
+        yield origin
