@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, strategies as st
@@ -19,6 +18,7 @@ from faultmaven.infrastructure.llm.secret import remember_secret
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.testing import CassetteTransport, FakeUpstream, use_cassette
 from faultmaven.testing.tape import Tape, Taped, clean, clean_url, make_request_entry
+from tests.splits import cut_places, split
 
 CANARY = "canary-8d1f0b2c-do-not-record"
 # Nobody listens here.
@@ -310,12 +310,11 @@ def test_addresses_are_kept_without_their_secrets(secret):
     assert clean_url(url) == url
 
 
-@given(st.lists(st.integers(0, 200), max_size=8), st.booleans())
+@given(cut_places, st.booleans())
 def test_a_secret_split_anywhere_is_hidden(tmp_path_factory, cuts, binary):
     remember_secret(CANARY)
     data = b"data: " + CANARY.encode() + b"\n\n" + ("é".encode() if not binary else b"\xff") + b"z"
-    places = [0, *sorted(c % (len(data) + 1) for c in cuts), len(data)]
-    pieces = [(1, data[a:b]) for a, b in pairwise(places)]
+    pieces = [(1, piece) for piece in split(data, cuts)]
     path = tmp_path_factory.mktemp("split") / "c.json"
     Tape(
         path, [Taped(make_request_entry("POST", "http://h/", None), 200, {}, pieces=pieces)]

@@ -9,14 +9,13 @@ import json
 import os
 import re
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import strategies as st
 
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.errors import error_class_name
+from tests.splits import split
 
 FOLDER = os.environ.get("FAULTMAVEN_RECORDINGS", "")
 
@@ -76,14 +75,8 @@ def read_whole(reader, data):
 
 def read_in_pieces(reader, data, cuts):
     """Feed a body cut at the given places; give the chunks."""
-    places = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    chunks = []
-    for start, end in pairwise(places):
-        chunks += reader.feed(data[start:end])
+    chunks = [chunk for part in split(data, cuts) for chunk in reader.feed(part)]
     return chunks + reader.finish()
-
-
-cut_places = st.lists(st.integers(min_value=0, max_value=10**6), max_size=12)
 
 
 def state_of(reader):

@@ -10,11 +10,11 @@ from faultmaven.infrastructure.llm.wire.anthropic_messages import (
 )
 from faultmaven.infrastructure.llm.wire.anthropic_stream import AnthropicStreamReader
 from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
+from tests.splits import cut_places
 
 from .dialect_checks import (
     assert_facts,
     assert_stream_matches,
-    cut_places,
     read_in_pieces,
     read_whole,
     recorded,

@@ -12,8 +12,9 @@ from faultmaven.infrastructure.llm.errors import (
 )
 from faultmaven.infrastructure.llm.wire.anthropic_stream import AnthropicStreamReader
 from faultmaven.infrastructure.llm.wire.assemble import assemble
+from tests.splits import cut_places
 
-from .dialect_checks import cut_places, read_in_pieces, read_whole, state_of
+from .dialect_checks import read_in_pieces, read_whole, state_of
 
 START = {"type": "message_start", "message": {
     "id": "msg_1", "model": "m",

@@ -13,11 +13,11 @@ from faultmaven.infrastructure.llm.wire.bedrock_invoke import (
     response_from_wire,
 )
 from faultmaven.testing.dialects.bedrock import event_stream_frame
+from tests.splits import cut_places
 
 from .dialect_checks import (
     assert_facts,
     assert_stream_matches,
-    cut_places,
     read_in_pieces,
     read_whole,
     recorded,

@@ -14,10 +14,10 @@ from faultmaven.infrastructure.llm.errors import (
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.bedrock_stream import ConverseStreamReader
 from faultmaven.testing.dialects.bedrock import event_stream_frame
+from tests.splits import cut_places
 
 from .dialect_checks import (
     assert_stream_matches,
-    cut_places,
     read_in_pieces,
     read_whole,
     recorded,

@@ -11,10 +11,10 @@ from faultmaven.infrastructure.llm.wire.cohere_stream import (
     CohereStreamReader,
     CohereV1StreamReader,
 )
+from tests.splits import cut_places
 
 from .dialect_checks import (
     assert_stream_matches,
-    cut_places,
     read_in_pieces,
     read_whole,
     recorded,

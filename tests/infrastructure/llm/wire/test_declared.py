@@ -20,11 +20,11 @@ from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.declared import DeclaredDialect, Place
 from faultmaven.infrastructure.llm.wire.declared_request import RequestTemplate
 from faultmaven.infrastructure.llm.wire.declared_stream import DeclaredStreamReader, StreamMap
+from tests.splits import cut_places
 
 from .dialect_checks import (
     assert_facts,
     assert_stream_matches,
-    cut_places,
     read_in_pieces,
     read_whole,
     recorded,

@@ -9,10 +9,10 @@ from faultmaven.infrastructure.llm.errors import ResponseFormatError, StreamInte
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.gemini_generate import response_from_wire
 from faultmaven.infrastructure.llm.wire.gemini_stream import GeminiStreamReader
+from tests.splits import cut_places
 
 from .dialect_checks import (
     assert_stream_matches,
-    cut_places,
     read_in_pieces,
     read_whole,
     recorded,

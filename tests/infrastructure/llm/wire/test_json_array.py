@@ -1,15 +1,13 @@
 """A growing JSON array, cut into its objects in any pieces."""
 
 import json
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, strategies as st
 
 from faultmaven.infrastructure.llm.sse import StreamDecodeError
 from faultmaven.infrastructure.llm.wire.json_array import JSONArrayDecoder
-
-from .dialect_checks import cut_places
+from tests.splits import cut_places, split
 
 objects = st.lists(
     st.dictionaries(st.text(), st.recursive(st.text() | st.none(), st.lists), max_size=3),
@@ -21,11 +19,8 @@ objects = st.lists(
 def test_objects_come_out_in_any_pieces(values, cuts, indent):
     data = json.dumps(values, ensure_ascii=False, indent=indent).encode("utf-8", "surrogatepass")
     decoder = JSONArrayDecoder()
-    places = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
 
-    found = []
-    for start, end in pairwise(places):
-        found += decoder.feed(data[start:end])
+    found = [piece for part in split(data, cuts) for piece in decoder.feed(part)]
 
     assert [json.loads(piece) for piece in found] == values
 
@@ -51,13 +46,11 @@ def test_object_beyond_the_limit_is_an_error_in_any_pieces(cuts):
     data = b'[{"a":1},{"a":"12345678"},{"a":2}]'
     decoder = JSONArrayDecoder()
     decoder.limit_bytes = 8
-    places = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-
     found = []
 
     def read():
-        for start, end in pairwise(places):
-            found.extend(decoder.feed(data[start:end]))
+        for part in split(data, cuts):
+            found.extend(decoder.feed(part))
         decoder.finish()
 
     with pytest.raises(StreamDecodeError, match="8 bytes"):

@@ -1,10 +1,9 @@
 """llama.cpp's raw completion on the wire."""
 
 import json
-from itertools import pairwise
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
 
 from faultmaven.infrastructure.llm.errors import LLMError, ResponseFormatError
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, Usage
@@ -15,6 +14,7 @@ from faultmaven.infrastructure.llm.wire.llamacpp_completion import (
     request_to_wire,
     response_from_wire,
 )
+from tests.splits import cut_places, split
 
 END = {
     "content": "",
@@ -99,11 +99,10 @@ def test_response_that_is_none_is_an_error(body, error):
         response_from_wire(body)
 
 
-@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
+@given(cut_places)
 def test_stream_reads_the_same_for_any_split(cuts):
     reader = LlamaCppStreamReader()
-    places = [0, *sorted(cuts), len(STREAM)]
-    chunks = [c for a, b in pairwise(places) for c in reader.feed(STREAM[a:b])]
+    chunks = [chunk for part in split(STREAM, cuts) for chunk in reader.feed(part)]
     chunks += reader.finish()
 
     response = assemble(chunks)

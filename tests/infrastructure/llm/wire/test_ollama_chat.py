@@ -19,11 +19,11 @@ from faultmaven.infrastructure.llm.wire.ollama_chat import (
     response_from_wire,
     unsupported_parameters,
 )
+from tests.splits import cut_places
 
 from .dialect_checks import (
     assert_facts,
     assert_stream_matches,
-    cut_places,
     read_in_pieces,
     read_whole,
     recorded,

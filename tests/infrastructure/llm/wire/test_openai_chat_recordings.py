@@ -8,10 +8,10 @@ from faultmaven.infrastructure.llm.wire.errors import error_class_name
 from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
 from faultmaven.infrastructure.llm.wire.openai_chat import response_from_wire
 from faultmaven.infrastructure.llm.wire.openai_chat_stream import OpenAIChatStreamReader
+from tests.splits import cut_places
 
 from .dialect_checks import (
     assert_facts,
-    cut_places,
     read_in_pieces,
     read_whole,
     recorded,

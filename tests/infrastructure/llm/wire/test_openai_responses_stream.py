@@ -8,10 +8,10 @@ from hypothesis import given, settings, strategies as st
 from faultmaven.infrastructure.llm.errors import ResponseFormatError, StreamInterruptedError
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.openai_responses_stream import ResponsesStreamReader
+from tests.splits import cut_places
 
 from .dialect_checks import (
     assert_stream_matches,
-    cut_places,
     read_in_pieces,
     read_whole,
     recorded,

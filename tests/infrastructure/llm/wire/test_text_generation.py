@@ -12,11 +12,11 @@ from faultmaven.infrastructure.llm.errors import (
 )
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.text_generation import TextStreamReader, response_from_wire
+from tests.splits import cut_places
 
 from .dialect_checks import (
     assert_facts,
     assert_stream_matches,
-    cut_places,
     read_in_pieces,
     read_whole,
     recorded,
