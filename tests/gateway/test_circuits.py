@@ -383,3 +383,17 @@ async def states(client: Any) -> dict[str, str]:
     async with client.get("/health/providers") as reply:
         providers = (await reply.json())["providers"]
     return {c["model"]: c["state"] for row in providers for c in row["circuits"]}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_a_call_that_is_kept_away_is_one_line_in_the_log(start, upstream, caplog, stream):
+    async with start() as client:
+        stop_clock(client)
+        await break_circuit(client, upstream)
+        caplog.clear()
+        caplog.set_level("INFO", "faultmaven")
+        for _ in range(9):
+            await asked(client, stream=stream)
+
+    assert [record.name for record in caplog.records] == ["faultmaven.gateway.access"] * 9
+    assert not any(record.exc_info for record in caplog.records)
