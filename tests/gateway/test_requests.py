@@ -209,3 +209,69 @@ def test_a_key_twice_is_always_found(key, first, second, spaces):
 
     with pytest.raises(Fault, match="twice"):
         parse_object(text.encode())
+
+
+WHOLE = {"maxOutputTokens": 6.0, "topK": 3.0, "seed": 7.0}
+# Paths, bodies with whole numbers written with a point, and what a provider of another API is sent.
+WRITTEN_WITH_A_POINT = {
+    "chat": (
+        "/v1/chat/completions",
+        {"model": "anthropic/fake", "messages": MESSAGES, "max_tokens": 6.0, "n": 1.0},
+        {"max_tokens": 6},
+    ),
+    "newer chat": (
+        "/v1/chat/completions",
+        {"model": "anthropic/fake", "messages": MESSAGES, "max_completion_tokens": 6.0},
+        {"max_tokens": 6},
+    ),
+    "completions": (
+        "/v1/completions",
+        {"model": "groq/fake", "prompt": "Hello", "max_tokens": 6.0, "seed": 7.0},
+        {"max_tokens": 6, "seed": 7},
+    ),
+    "responses": (
+        "/v1/responses",
+        {"model": "anthropic/fake", "input": "Hello", "max_output_tokens": 6.0},
+        {"max_tokens": 6},
+    ),
+    "messages": (
+        "/v1/messages",
+        {"model": "groq/fake", "messages": MESSAGES, "max_tokens": 6.0, "top_k": 3.0},
+        {"max_tokens": 6, "top_k": 3},
+    ),
+    "Gemini": (
+        "/v1beta/models/groq/fake:generateContent",
+        {"contents": [{"parts": [{"text": "Hello"}]}], "generationConfig": WHOLE},
+        {"max_tokens": 6, "top_k": 3, "seed": 7},
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sent"), WRITTEN_WITH_A_POINT.values(), ids=WRITTEN_WITH_A_POINT
+)
+async def test_a_whole_number_may_be_written_with_a_point(client, upstream, path, body, sent):
+    async with client.post(path, body) as reply:
+        assert reply.status == 200, await reply.text()
+
+    told = {name: upstream.last_request.json[name] for name in sent}
+    assert told == sent
+    assert {type(value) for value in told.values()} == {int}
+
+
+async def test_a_relayed_number_goes_as_it_is(client, upstream):
+    async with client.chat(max_tokens=6.0) as reply:
+        assert reply.status == 200
+
+    assert b'_tokens":6.0' in upstream.last_request.body.replace(b" ", b"")
+
+
+@pytest.mark.parametrize("number", [6.5, 1e300, -1e300, True, "6"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_what_is_no_whole_number_is_refused(client, upstream, path, number):
+    body = {"model": "groq/fake", "messages": MESSAGES, "max_tokens": number}
+    async with client.post(path, body) as reply:
+        assert reply.status == 400
+        assert "max_tokens must be an integer" in (await reply.json())["error"]["message"]
+
+    assert not upstream.requests

@@ -32,6 +32,7 @@ from faultmaven.infrastructure.llm.wire.openai_chat_front import (
     request_from_wire,
     response_to_wire,
 )
+from faultmaven.infrastructure.llm.wire.shapes import as_integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 def check_kinds(
     body: Mapping[str, Any], kinds: Mapping[str, tuple[tuple[type, ...], str]]
 ) -> None:
-    """Check the types of the fields that are there; null is as good as absent.
+    """Check the types of the fields that are there; null is as good as absent, 6.0 is an integer.
 
     Raises:
         Fault: one has another type.
@@ -78,7 +79,7 @@ def check_kinds(
         if known is None or value is None:
             continue
         types, words = known
-        if type(value) not in types:
+        if type(value) not in types and type(as_integer(value)) not in types:
             msg = f"{name} must be {words}."
             raise invalid(msg, name)
 

@@ -11,6 +11,7 @@ from faultmaven.gateway.fronts.openai_chat import check_kinds, now_s
 from faultmaven.infrastructure.llm import codec
 from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest
 from faultmaven.infrastructure.llm.wire.openai_chat_front import DONE, usage_to_wire
+from faultmaven.infrastructure.llm.wire.shapes import as_integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,14 +75,14 @@ class CompletionsFront(AsItIs):
     def make_request(self, ask: Ask) -> LLMRequest:
         """Say the request in our terms; see `FrontEnd.make_request`."""
         body = ask.body
-        limit = body.get("max_tokens")
+        limit = as_integer(body.get("max_tokens"))
         return LLMRequest(
             [LLMMessage(role="user", content=ask.notes["prompt"])],
             temperature=body.get("temperature"),
             max_tokens=_DEFAULT_MAX_TOKENS if limit is None else limit,
             top_p=body.get("top_p"),
             stop=body.get("stop"),
-            seed=body.get("seed"),
+            seed=as_integer(body.get("seed")),
         )
 
     def write_answer(self, response: LLMResponse, ask: Ask) -> bytes:

@@ -20,6 +20,7 @@ from faultmaven.infrastructure.llm.errors import (
 from faultmaven.infrastructure.llm.types import Attempt, LLMRequest, LLMResponse, Route, Usage
 from faultmaven.infrastructure.llm.wire.errors import parse_error_object
 from faultmaven.infrastructure.llm.wire.fields import count
+from faultmaven.infrastructure.llm.wire.shapes import as_integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +75,7 @@ class EmbeddingsFront(AsItIs):
         if not all(isinstance(text, str) for text in texts):
             msg = f"{provider.provider_name} takes texts only, no tokens."
             raise InvalidRequestError(msg, code="input")
-        length = ask.body.get("dimensions")
+        length = as_integer(ask.body.get("dimensions"))
         # A class of somebody's own may know no length.
         sized = () if length is None else (length,)
         answer = await provider.embed(texts, model, *sized)

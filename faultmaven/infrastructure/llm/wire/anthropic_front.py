@@ -13,7 +13,7 @@ from faultmaven.infrastructure.llm.wire.anthropic_messages import (
     thinking_detail,
 )
 from faultmaven.infrastructure.llm.wire.anthropic_seal import open_sealed
-from faultmaven.infrastructure.llm.wire.shapes import check_request
+from faultmaven.infrastructure.llm.wire.shapes import as_integer, check_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,6 +66,8 @@ def request_from_wire(body: Any) -> LLMRequest:
     form = config.get("format") or body.get("output_format")
     known = _READ | _OWN_SERVICE
     extra = {name: value for name, value in body.items() if name not in known}
+    if "top_k" in extra:
+        extra["top_k"] = as_integer(extra["top_k"])
     choice = _optional(body, "tool_choice", dict, "an object")
     if choice and choice.get("disable_parallel_tool_use"):
         extra["parallel_tool_calls"] = False
@@ -259,7 +261,7 @@ def _effort(thinking: dict[str, Any] | None) -> str | None:
         return None
     if thinking.get("type") == "disabled":
         return "none"
-    budget = thinking.get("budget_tokens")
+    budget = as_integer(thinking.get("budget_tokens"))
     if not isinstance(budget, int):
         return None
     return next((effort for bound, effort in _EFFORT_BY_BUDGET if budget <= bound), "xhigh")
@@ -271,6 +273,8 @@ def _optional(body: Mapping[str, Any], name: str, kind: Any, expected: str) -> A
 
 
 def _checked(value: Any, kind: Any, where: str, expected: str) -> Any:
+    if kind is int:
+        value = as_integer(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise _wrong(where=where, expected=expected)
     return value

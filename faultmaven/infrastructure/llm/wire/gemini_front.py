@@ -17,7 +17,7 @@ from faultmaven.infrastructure.llm.types import LLMMessage, LLMRequest, ToolCall
 from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.allowed_tools import only_named
 from faultmaven.infrastructure.llm.wire.gemini_generate import DETAILS_FORMAT
-from faultmaven.infrastructure.llm.wire.shapes import check_request
+from faultmaven.infrastructure.llm.wire.shapes import as_integer, check_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ _EXTRA: Final = {
     "speechConfig": "speechConfig",
     "topK": "top_k",
 }
+_WHOLE: Final = frozenset({"top_k", "top_logprobs"})
 _DECLARATIONS: Final = ("functionDeclarations", "function_declarations")
 # Words of OpenAPI's schemas that JSON Schema does not have.
 _NOT_IN_JSON_SCHEMA: Final = frozenset({"nullable", "propertyOrdering", "property_ordering"})
@@ -62,7 +63,9 @@ def request_from_wire(body: Any) -> LLMRequest:
     choice, allowed = _choice(body)
     tools = only_named(_tools(body), allowed) if allowed else _tools(body)
     extra = {
-        ours: value for name, ours in _EXTRA.items() if (value := field(config, name)) is not None
+        ours: as_integer(value) if ours in _WHOLE else value
+        for name, ours in _EXTRA.items()
+        if (value := field(config, name)) is not None
     }
     if field(config, "responseModalities") not in (None, ["TEXT"]):
         extra["responseModalities"] = field(config, "responseModalities")
@@ -360,7 +363,7 @@ def _stop(config: Mapping[str, Any]) -> list[str] | None:
 
 
 def _effort(thinking: Mapping[str, Any]) -> str | None:
-    level, budget = field(thinking, "thinkingLevel"), field(thinking, "thinkingBudget")
+    level, budget = field(thinking, "thinkingLevel"), as_integer(field(thinking, "thinkingBudget"))
     if isinstance(level, str):
         return level.lower()
     if isinstance(budget, int) and budget >= 0:
@@ -382,6 +385,8 @@ def _optional(data: Mapping[str, Any], name: str, kind: Any, expected: str) -> A
 
 
 def _checked(value: Any, kind: Any, where: str, expected: str) -> Any:
+    if kind is int:
+        value = as_integer(value)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise _wrong(where=where, expected=expected)
     return value

@@ -18,7 +18,7 @@ from faultmaven.infrastructure.llm.types import (
 )
 from faultmaven.infrastructure.llm.wire.allowed_tools import only_named
 from faultmaven.infrastructure.llm.wire.answer import shown_usage
-from faultmaven.infrastructure.llm.wire.shapes import check_request
+from faultmaven.infrastructure.llm.wire.shapes import as_integer, check_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -312,6 +312,8 @@ def _typed(body: Mapping[str, Any], name: str, kinds: tuple[type, ...]) -> Any:
     value = body.get(name)
     if value is None:
         return None
+    if kinds == (int,):
+        value = as_integer(value)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         names = " or ".join(_JSON_NAMES[kind] for kind in kinds)
         raise _wrong(parameter=name, problem=f"{name} must be {names}")

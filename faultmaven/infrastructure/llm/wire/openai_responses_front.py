@@ -18,7 +18,7 @@ from faultmaven.infrastructure.llm.wire import content
 from faultmaven.infrastructure.llm.wire.allowed_tools import only_named
 from faultmaven.infrastructure.llm.wire.foreign import HostedTool
 from faultmaven.infrastructure.llm.wire.openai_responses import DETAILS_FORMAT
-from faultmaven.infrastructure.llm.wire.shapes import check_request
+from faultmaven.infrastructure.llm.wire.shapes import as_integer, check_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -303,6 +303,8 @@ def _typed(body: Mapping[str, Any], name: str, kinds: type | tuple[type, ...]) -
     value = body.get(name)
     if value is None:
         return None
+    if kinds is int:
+        value = as_integer(value)
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise _wrong(parameter=name, problem=f"{name} is of the wrong type")
     return value

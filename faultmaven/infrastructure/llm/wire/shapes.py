@@ -8,7 +8,7 @@ and null is the same as absent: some clients write it for empty lists.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from faultmaven.infrastructure.llm.errors import InvalidRequestError
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from faultmaven.infrastructure.llm.types import LLMRequest
+
+# Beyond it a float stands for several whole numbers.
+_MAX_WHOLE: Final = 2**53
 
 # A JSON type, an object, a list of things, or several of these.
 One: TypeAlias = "type | Fields | Each"
@@ -83,6 +86,17 @@ _NAMES: Final[dict[type, str]] = {
     list: "a list",
     str: "a string",
 }
+
+
+def as_integer(value: Any) -> Any:
+    """Give a whole number that was written with a point, 6.0, as an integer; all else as it is.
+
+    JSON does not tell the two apart, and some languages have one kind of number only.  Anthropic's API
+    and Google's take it.
+    """
+    if type(value) is float and value.is_integer() and abs(value) <= _MAX_WHOLE:
+        return int(value)
+    return value
 
 
 def check_request(request: LLMRequest) -> LLMRequest:

@@ -19,7 +19,7 @@ from faultmaven.infrastructure.llm.wire import (
     openai_responses,
     openai_responses_front,
 )
-from faultmaven.infrastructure.llm.wire.shapes import check_request
+from faultmaven.infrastructure.llm.wire.shapes import as_integer, check_request
 
 JUNK = [None, True, 0, -1, 1.5, "", "x", [], {}, [None], [[]], ["x"], [1], {"x": {}}]
 SCHEMA = {
@@ -285,3 +285,17 @@ def test_null_is_absent():
     request = LLMRequest([{"role": "assistant", "content": None, "tool_calls": None}], tools=None)
 
     assert check_request(request) is request
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (6.0, 6), (-0.0, 0), (2.0**53, 2**53), (6, 6), (6.5, 6.5), (2.0**54, 2.0**54),
+        (float("inf"), float("inf")), (True, True), ("6.0", "6.0"), (None, None),
+    ],
+)  # fmt: skip
+def test_a_whole_number_is_an_integer(value, expected):
+    found = as_integer(value)
+
+    assert found == expected
+    assert type(found) is type(expected)
