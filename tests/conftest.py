@@ -1,4 +1,4 @@
-"""What every test may use: where the repository is, and the recorded exchanges if there are any."""
+"""What every test may use: the repository, an empty project, and recorded exchanges if there are any."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.engines.llama_server", "tests.workers"]
 
 ROOT = Path(__file__).resolve().parent.parent
+# How the variables begin and end that settings and rows name.
+BEGINNINGS = ("FAULTMAVEN_", "LLM_", "GENAI_")
+ENDINGS = (
+    "_KEY", "_MODEL", "_BASE", "_URL", "_PROVIDER", "_PROVIDERS", "_TOKEN", "_TYPE", "_PATH",
+)  # fmt: skip
 
 # An example takes as long as the machine's other work lets it; `timeout` ends what hangs.
 settings.register_profile(
@@ -46,6 +51,23 @@ def tidy() -> Iterator[None]:
     """Have what a file's tests left open complain in that file, not in one that comes later."""
     yield
     gc.collect()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Stand in an empty project, with no variable of ours, and without what other tests have loaded."""
+    from faultmaven.infrastructure.llm.catalog import set_catalog
+    from faultmaven.infrastructure.llm.providers import reset_registry
+
+    for name in os.environ.keys() - {"PATH", "PYTHONPATH"}:
+        if name.startswith(BEGINNINGS) or name.endswith(ENDINGS):
+            monkeypatch.delenv(name)
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    reset_registry()
+    yield tmp_path
+    reset_registry()
+    set_catalog(None)
 
 
 @pytest.fixture(scope="session")

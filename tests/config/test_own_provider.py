@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / ".git").mkdir()
-    (tmp_path / "config").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "config"
+def folder(project: Path) -> Path:
+    (project / "config").mkdir()
+    return project / "config"
 
 
 def test_both_files_are_read_the_key_last(folder: Path) -> None:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 
 import pytest
 
 from faultmaven.config.reload import Watcher
 from faultmaven.config.settings import load_settings
-from faultmaven.infrastructure.llm.catalog import get_catalog, set_catalog
+from faultmaven.infrastructure.llm.catalog import get_catalog
 from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 
+pytestmark = pytest.mark.usefixtures("project")
+
 GOOD = "providers:\n  acme: {default_base_url: 'https://a.example/v1', api_key_var: null}\n"
-
-
-@pytest.fixture(autouse=True)
-def project(monkeypatch, tmp_path):
-    for name in list(os.environ):
-        if name.endswith(("_KEY", "_MODEL", "_API_BASE", "_PROVIDER", "_PROVIDERS")):
-            monkeypatch.delenv(name)
-    (tmp_path / ".git").mkdir()
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    set_catalog(None)
 
 
 @pytest.fixture

@@ -13,18 +13,6 @@ from faultmaven.config.fields import FIELDS
 from faultmaven.config.settings import Settings, load_settings
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / ".git").mkdir()
-    for name in list(os.environ):
-        if name.endswith(("_PROVIDER", "_API_KEY", "_MODEL")) or name.startswith(
-            ("FAULTMAVEN_", "LLM_")
-        ):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def write(path: Path, text: str | bytes) -> Path:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     path.chmod(0o600)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,6 @@ from faultmaven.config.settings import load_settings
 from faultmaven.config.typed import check_settings, load_typed_settings
 
 PASSWORD = "hunter2-canary"
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / ".git").mkdir()
-    named = {field.name for field in FIELDS}
-    for name in list(os.environ):
-        if name in named or name.removesuffix("_FILE") in named:
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def revealed(value: Any) -> Any:

@@ -105,10 +105,7 @@ def upstream():
 
 
 @pytest.fixture(autouse=True)
-def project(monkeypatch, tmp_path):
-    (tmp_path / ".git").mkdir()
-    monkeypatch.chdir(tmp_path)
-
+def robot(project, monkeypatch):
     async def headers(_tokens):
         return {"Authorization": "Bearer token-of-a-robot"}
 

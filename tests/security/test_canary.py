@@ -22,11 +22,12 @@ from faultmaven.infrastructure.llm.providers import (
     BaseLLMProvider,
     LLMResponse,
     ProviderRegistry,
-    reset_registry,
 )
 from faultmaven.infrastructure.llm.retry import FakeClock
 from faultmaven.infrastructure.llm.secret import install_log_redaction
 from faultmaven.testing import FakeUpstream
+
+pytestmark = pytest.mark.usefixtures("project")
 
 KEY = "sk-canary-key-0123456789abcdef"
 HEADER = "header-canary-0123456789abcdef"
@@ -71,15 +72,6 @@ class InstantClock(FakeClock):
 
     def advance(self, seconds):
         pass
-
-
-@pytest.fixture(autouse=True)
-def project(monkeypatch, tmp_path):
-    (tmp_path / ".git").mkdir()
-    monkeypatch.chdir(tmp_path)
-    reset_registry()
-    yield
-    reset_registry()
 
 
 @pytest.fixture

@@ -91,11 +91,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def registry(
-    upstream: FakeUpstream, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    upstream: FakeUpstream, clock: Clock, project: Path
 ) -> AsyncIterator[ProviderRegistry]:
     """Give a registry with the chain a, b, c and, aside, keyed and plain."""
-    (tmp_path / ".git").mkdir()
-    monkeypatch.chdir(tmp_path)
     row = {
         "default_base_url": upstream.base_url, "api_key_var": None, "default_model": "m",
         "provider_class": InstantProvider, "local": True, "max_retries": 2,

@@ -30,7 +30,9 @@ from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
 from faultmaven.infrastructure.llm.types import LLMChunk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
+
+pytestmark = pytest.mark.usefixtures("project")
 
 ROW: dict[str, Any] = {
     "default_base_url": "https://a.example/v1", "default_model": "m", "api_key_var": None,
@@ -79,18 +81,6 @@ class FakeProvider(BaseLLMProvider):
 def fake(**extra: Any) -> dict[str, Any]:
     score = extra.pop("score", 0.8)
     return ROW | {"provider_class": FakeProvider, "extra": extra, "confidence_score": score}
-
-
-@pytest.fixture(autouse=True)
-def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    for name in list(os.environ):
-        if name.endswith(("_KEY", "_MODEL", "_API_BASE", "_PROVIDER", "_PROVIDERS")):
-            monkeypatch.delenv(name)
-    (tmp_path / ".git").mkdir()
-    monkeypatch.chdir(tmp_path)
-    reset_registry()
-    yield tmp_path
-    reset_registry()
 
 
 def chained(*names: str, **more: Any) -> ProviderRegistry:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
 import pytest
@@ -11,8 +10,10 @@ import pytest
 from faultmaven.config.settings import load_settings
 from faultmaven.infrastructure.llm.catalog import Catalog, get_catalog, set_catalog
 from faultmaven.infrastructure.llm.errors import ConfigurationError
-from faultmaven.infrastructure.llm.providers import ProviderRegistry, reset_registry
+from faultmaven.infrastructure.llm.providers import ProviderRegistry
 from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
+
+pytestmark = pytest.mark.usefixtures("project")
 
 MODULE = """
 from faultmaven.infrastructure.llm.providers.openai_provider import OpenAIProvider
@@ -32,19 +33,6 @@ packed_gone = packed_rows:MISSING
 packed_absent = packed_nowhere:ROW
 groq = packed_rows:ROW
 """
-
-
-@pytest.fixture(autouse=True)
-def project(monkeypatch, tmp_path):
-    for name in list(os.environ):
-        if name.endswith(("_KEY", "_MODEL", "_API_BASE", "_PROVIDER", "_PROVIDERS")):
-            monkeypatch.delenv(name)
-    (tmp_path / ".git").mkdir()
-    monkeypatch.chdir(tmp_path)
-    reset_registry()
-    yield tmp_path
-    reset_registry()
-    set_catalog(None)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,19 +19,11 @@ from faultmaven.infrastructure.llm.providers.table import BUILTIN_ROWS
 from faultmaven.infrastructure.llm.secret import redact
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
+
+pytestmark = pytest.mark.usefixtures("project")
 
 ROW = {"default_base_url": "https://a.example/v1", "default_model": "m"}
-
-
-@pytest.fixture(autouse=True)
-def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.endswith(("_KEY", "_MODEL", "_API_BASE")) or name.startswith(
-            ("LLM_", "FAULTMAVEN_")
-        ):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
 
 
 def settings(**variables: str) -> Settings:
