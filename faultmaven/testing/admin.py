@@ -1,4 +1,4 @@
-"""The fake upstream's answers that are no provider's: `/__admin/…`, 404 and 401."""
+"""The fake upstream's answers that are no model's: `/__admin/…`, 404, 401, 400."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ async def no_entry(x: Exchange) -> None:
     """Answer 401 to a key that is not let in."""
     message = "The API key is missing or not valid."
     await x.reply_error(401, message, "authentication_error", "invalid_api_key")
+
+
+async def no_schema(x: Exchange) -> None:
+    """Answer 400 to a schema that is none; its argument says which."""
+    await x.reply_error(400, x.args[0], "invalid_request_error", "invalid_schema")
 
 
 async def answer(upstream: FakeUpstream, connection: Connection, request: RecordedRequest) -> None:

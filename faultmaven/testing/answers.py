@@ -145,8 +145,16 @@ class Reply:
     usage: TokenUsage | None = None
 
 
+class SchemaError(ValueError):
+    """A tool's schema, or that of the wanted answer, is none."""
+
+
 def make_answer(question: Question, reply: Reply, number: int) -> Answer:
-    """Answer a question, deterministically; `number` goes into the ids."""
+    """Answer a question, deterministically; `number` goes into the ids.
+
+    Raises:
+        SchemaError: what was to be answered cannot be told from a schema.
+    """
     tool_uses = _tool_uses(question, reply)
     chunks = _text_chunks(question, reply, is_calling=bool(tool_uses))
     reasoning = reply.reasoning
@@ -196,7 +204,7 @@ def _text_chunks(question: Question, reply: Reply, *, is_calling: bool) -> Seque
     if is_calling:
         return []
     if question.output_schema is not None:
-        document = minimal_document(question.output_schema, question.output_schema)
+        document = make_document(question.output_schema, "schema of the answer")
         return split_text(json.dumps(document, ensure_ascii=False))
     return split_text(DEFAULT_TEXT)
 
@@ -211,7 +219,10 @@ def _tool_uses(question: Question, reply: Reply) -> list[ToolUse]:
         ToolUse(
             f"call_{index}",
             tool.name,
-            json.dumps(minimal_document(tool.parameters, tool.parameters), ensure_ascii=False),
+            json.dumps(
+                make_document(tool.parameters, f"schema of the function {tool.name!r}"),
+                ensure_ascii=False,
+            ),
         )
         for index, tool in enumerate(_tools_to_call(question))
     ]
@@ -241,6 +252,19 @@ def _tools_to_call(question: Question) -> Sequence[Tool]:
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def make_document(schema: Any, what: str) -> Any:
+    """Build a small document that a JSON Schema allows.
+
+    Raises:
+        SchemaError: the schema cannot be read; says `what` it is.
+    """
+    try:
+        return minimal_document(schema, schema)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
+        msg = f"Invalid schema: the {what} is no JSON Schema."
+        raise SchemaError(msg) from exc
 
 
 def minimal_document(schema: Any, root: Any, depth: int = 0) -> Any:

@@ -25,7 +25,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from faultmaven.testing import admin, http1
-from faultmaven.testing.answers import DEFAULT_MODEL, Reply, TokenUsage, ToolUse, make_answer
+from faultmaven.testing.answers import (
+    DEFAULT_MODEL,
+    Reply,
+    SchemaError,
+    TokenUsage,
+    ToolUse,
+    make_answer,
+)
 from faultmaven.testing.connection import ClientGoneError, Connection, stop_listening
 from faultmaven.testing.dialects import DIALECTS, find_dialect
 from faultmaven.testing.exchange import Exchange, Stage
@@ -363,12 +370,17 @@ class FakeUpstream:
         if match is not None:
             question = admin.named(dialect.question(request, match), self._model)
         reply, spec = self._choose(question.model if match is not None else "")
+        problem = ""
+        try:
+            answer = make_answer(question, reply, request.number)
+        except SchemaError as exc:
+            problem, answer = str(exc), make_answer(admin.no_question(""), reply, request.number)
         exchange = Exchange(
             request=request,
             connection=connection,
             dialect=dialect,
             question=question,
-            answer=make_answer(question, reply, request.number),
+            answer=answer,
             stage=self._stage,
             spec=spec,
         )
@@ -376,6 +388,9 @@ class FakeUpstream:
             return exchange, admin.no_route
         if self.api_keys is not None and request.api_key not in self.api_keys:
             return exchange, admin.no_entry
+        if problem:
+            exchange.args = [problem]
+            return exchange, admin.no_schema
         fault, exchange.args = find_fault(spec)
         request.behaviour = spec
         return exchange, fault.play

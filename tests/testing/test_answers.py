@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+
 import jsonschema
 import pytest
 from hypothesis import given, strategies as st
 
-from faultmaven.testing.answers import Question, Reply, make_answer, minimal_document, split_text
+from faultmaven.testing.answers import (
+    Question,
+    Reply,
+    SchemaError,
+    make_answer,
+    make_document,
+    minimal_document,
+    split_text,
+)
 
 SCHEMAS = [
     {},
@@ -54,3 +65,23 @@ def test_answers_are_the_same_for_the_same_question():
 
     assert make_answer(question, Reply(), 1) == make_answer(question, Reply(), 1)
     assert make_answer(question, Reply(), 1).usage.reasoning_tokens > 0
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 99) | st.floats(-9, 9) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+_WORDS = st.sampled_from([
+    "$ref", "allOf", "anyOf", "const", "enum", "exclusiveMinimum", "format", "items", "maxLength",
+    "maximum", "minItems", "minLength", "minimum", "multipleOf", "oneOf", "properties", "required",
+    "type",
+])  # fmt: skip
+_KINDS = st.sampled_from(["array", "boolean", "integer", "null", "number", "object", "string"])
+_SCHEMAS = st.dictionaries(_WORDS, _JSON | _KINDS | st.dictionaries(st.text(max_size=2), _JSON))
+
+
+@given(_SCHEMAS)
+def test_a_schema_has_a_document_or_is_none(schema):
+    with contextlib.suppress(SchemaError):
+        assert json.dumps(make_document(schema, "schema"))

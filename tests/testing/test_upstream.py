@@ -15,6 +15,8 @@ import pytest
 
 from faultmaven.testing import FakeUpstream, TokenUsage
 
+TURN = [{"role": "user", "content": "Use the tool look."}]
+
 
 def post(url, body, headers=None):
     request = urllib.request.Request(url, json.dumps(body).encode(), headers or {})
@@ -253,3 +255,86 @@ async def test_command_lists_the_faults():
     output, _ = await process.communicate()
 
     assert b"fm:reset-mid-stream:N\n" in output
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"model": "m", "input": 5}),
+        ("/v1/messages", {"model": "m", "messages": TURN, "thinking": {"type": ["enabled"]}}),
+    ],
+    ids=["no texts", "odd thinking"],
+)
+async def test_an_odd_request_is_answered(upstream, path, body):
+    async with (
+        aiohttp.ClientSession(upstream.url) as session,
+        session.post(path, json=body) as reply,
+    ):
+        assert reply.status == 200
+
+
+BROKEN = [
+    {"type": "object", "properties": [], "required": ["a"]},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "array", "minItems": "two"}},
+        "required": ["a"],
+    },
+    {"type": "object", "required": 5},
+    {"type": {"string": True}},
+    {"$ref": 7},
+    {"anyOf": {"type": "string"}},
+    {"enum": {"a": 1}},
+    {"type": "integer", "multipleOf": 0, "minimum": 3},
+]
+FUNCTION = {"name": "look", "description": "Look."}
+# Paths, and bodies that declare a tool of a schema.
+DECLARING = {
+    "chat": (
+        "/v1/chat/completions",
+        lambda schema: {
+            "messages": TURN,
+            "tools": [{"type": "function", "function": {**FUNCTION, "parameters": schema}}],
+        },
+    ),
+    "messages": (
+        "/v1/messages",
+        lambda schema: {"messages": TURN, "tools": [{**FUNCTION, "input_schema": schema}]},
+    ),
+    "responses": (
+        "/v1/responses",
+        lambda schema: {
+            "input": TURN,
+            "tools": [{"type": "function", **FUNCTION, "parameters": schema}],
+        },
+    ),
+    "gemini": (
+        "/v1beta/models/m:generateContent",
+        lambda schema: {
+            "contents": [{"role": "user", "parts": [{"text": "Use the tool look."}]}],
+            "tools": [{"functionDeclarations": [{**FUNCTION, "parametersJsonSchema": schema}]}],
+        },
+    ),
+    "structure": (
+        "/v1/chat/completions",
+        lambda schema: {
+            "messages": TURN,
+            "response_format": {"type": "json_schema", "json_schema": {"schema": schema}},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("schema", BROKEN, ids=str)
+@pytest.mark.parametrize(("path", "declaring"), DECLARING.values(), ids=DECLARING)
+async def test_a_schema_that_is_none_is_refused_as_by_a_provider(
+    upstream, path, declaring, schema
+):
+    async with aiohttp.ClientSession(upstream.url) as session:
+        async with session.post(path, json={"model": "m", **declaring(schema)}) as reply:
+            refused, said = reply.status, await reply.json()
+        async with session.post(path, json={"model": "m", **declaring({})}) as reply:
+            taken = reply.status
+
+    assert (refused, taken) == (400, 200)
+    assert "schema" in said["error"]["message"]

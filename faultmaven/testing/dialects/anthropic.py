@@ -66,7 +66,7 @@ class AnthropicMessages(Dialect):
             ],
             tool_choice=_tool_choice(as_dict(body.get("tool_choice"))),
             output_schema=as_dict(form.get("schema")) if form else None,
-            wants_reasoning=as_dict(body.get("thinking")).get("type") in {"enabled", "adaptive"},
+            wants_reasoning=as_dict(body.get("thinking")).get("type") in ("enabled", "adaptive"),
         )
 
     @override

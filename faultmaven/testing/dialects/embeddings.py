@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from faultmaven.testing.answers import CREATED, Question, count_tokens
-from faultmaven.testing.dialects.base import Dialect, as_dict
+from faultmaven.testing.dialects.base import Dialect, as_dict, as_list
 
 if TYPE_CHECKING:
     from faultmaven.testing.answers import Answer
@@ -100,7 +100,7 @@ def inputs_of(value: Any) -> list[str]:
         return [value]
     if isinstance(value, list) and value and all(isinstance(item, int) for item in value):
         return [str(value)]
-    return [item if isinstance(item, str) else str(item) for item in value or []]
+    return [item if isinstance(item, str) else str(item) for item in as_list(value)]
 
 
 def _encoded(text: str, question: Question) -> list[float] | str:
