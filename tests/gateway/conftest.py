@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -14,6 +14,7 @@ from faultmaven.gateway.run import make_gateway
 from faultmaven.gateway.server import GatewayServer
 from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 from faultmaven.testing import FakeUpstream
+from tests.gateway.processes import Served, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -96,6 +97,18 @@ def start(
 async def client(start: Callable[..., Any]) -> AsyncIterator[Client]:
     async with start() as running:
         yield running
+
+
+@pytest.fixture
+async def launch(upstream: FakeUpstream, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+    """Give what runs a gateway in a process of its own: options, and environment variables."""
+    async with AsyncExitStack() as running:
+
+        async def launching(*options: str, **variables: str) -> Served:
+            given = environment(upstream) | variables
+            return await running.enter_async_context(serving(tmp_path, given, *options))
+
+        yield launching
 
 
 def environment(upstream: FakeUpstream) -> dict[str, str]:

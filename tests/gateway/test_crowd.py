@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import resource
-import signal
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +16,8 @@ from faultmaven.gateway.crowd import (
     room_for_clients,
 )
 from tests.gateway.conftest import KEY, environment
+from tests.gateway.processes import serving
 
-ROOT = Path(__file__).resolve().parents[2]
 FILES = 128
 ROOM = (FILES - RESERVED_FILES) // 2
 HELLO = f"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
@@ -37,20 +33,13 @@ def test_there_is_room_by_the_files_that_may_be_open():
 
 @pytest.fixture
 async def narrow(upstream, tmp_path):
-    """Run a gateway in a process that may have few files; give its port."""
-    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "faultmaven", "serve", "--port", "0"),
-        cwd=tmp_path,
-        env=variables | environment(upstream),
-        stderr=asyncio.subprocess.PIPE,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES)),
-    )
-    banner = await asyncio.wait_for(process.stderr.readuntil(b"ready\n\n"), 60)
-    yield process, int(re.search(rb"http://[0-9.]+:([0-9]+)", banner)[1])
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    """Run a gateway in a process that may have few files."""
+
+    def have_few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+
+    async with serving(tmp_path, environment(upstream), preexec_fn=have_few) as gateway:
+        yield gateway
 
 
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -71,8 +60,7 @@ async def status_of(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def test_connections_beyond_the_files_are_refused_and_the_gateway_lives_on(narrow):
-    process, port = narrow
-    clients = [await connect(port) for _ in range(300)]
+    clients = [await connect(narrow.port) for _ in range(300)]
     statuses = [await status_of(*client) for client in clients]
     assert statuses[:ROOM] == [200] * ROOM
     assert set(statuses[ROOM:]) <= {503, 0}
@@ -84,11 +72,10 @@ async def test_connections_beyond_the_files_are_refused_and_the_gateway_lives_on
             await writer.wait_closed()
     async with asyncio.timeout(60):
         while True:  # until the gateway has seen that they are gone
-            reader, writer = await connect(port)
+            reader, writer = await connect(narrow.port)
             status = await status_of(reader, writer)
             writer.close()
             if status == 200:
                 break
-    process.send_signal(signal.SIGTERM)
 
-    assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert await narrow.end() == 0

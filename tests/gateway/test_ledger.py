@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
 import sqlite3
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from faultmaven.infrastructure.llm.errors import ConfigurationError
-from tests.gateway.conftest import KEY, UPSTREAM_KEY, environment
+from tests.gateway.conftest import KEY, UPSTREAM_KEY
 from tests.gateway.test_books import BODY, CHAT, SITUATIONS, send
-from tests.gateway.test_life import ROOT
 
 CANARY = "canary in the prompt"
 
@@ -159,49 +155,12 @@ async def test_other_databases_are_refused_at_the_start(start, url):
             pass
 
 
-class Served:
-    """`faultmaven serve` in a process of its own."""
-
-    def __init__(self, process, url):
-        self.process = process
-        self.url = url
-        self.said = ""
-
-    async def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        rest = await asyncio.wait_for(self.process.stderr.read(), 60)
-        self.said += rest.decode()
-        return await self.process.wait()
-
-
 @pytest.fixture
-async def serve(upstream, tmp_path, kept):
-    running = []
+def serve(launch, kept):
+    def serving(*options, **variables):
+        return launch(*options, FAULTMAVEN_DATABASE_URL=f"sqlite:///{kept}", **variables)
 
-    async def serving(*options, **variables):
-        known = ("PATH", "HOME", "COVERAGE_")
-        passed = {name: value for name, value in os.environ.items() if name.startswith(known)}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "faultmaven", "serve", "--port", "0", *options),
-            env={
-                **passed,
-                **environment(upstream),
-                "PYTHONPATH": str(ROOT),
-                "FAULTMAVEN_DATABASE_URL": f"sqlite:///{kept}",
-                **variables,
-            },
-            cwd=tmp_path,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        running.append(process)
-        banner = await asyncio.wait_for(process.stderr.readuntil(b"ready\n\n"), 60)
-        return Served(process, re.search(r"http://[0-9.]+:[0-9]+", banner.decode())[0])
-
-    yield serving
-    for process in running:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    return serving
 
 
 async def ask(url, stream=False):
@@ -228,7 +187,7 @@ async def test_each_call_is_a_line_on_standard_error(serve):
     asked = await ask(gateway.url)
     await gateway.end()
 
-    lines = [line for line in gateway.said.splitlines() if '"event":"request"' in line]
+    lines = [line for line in gateway.log.splitlines() if '"event":"request"' in line]
     assert len(lines) == 1
     assert lines[0].startswith("INFO faultmaven.gateway.access: {")
     assert json.loads(lines[0].partition(": ")[2])["request_id"] == asked
@@ -240,7 +199,7 @@ async def test_the_log_is_json_where_that_is_said(serve, tmp_path):
     await ask(gateway.url)
     await gateway.end()
 
-    lines = [json.loads(line) for line in gateway.said.splitlines()]
+    lines = [json.loads(line) for line in gateway.log.splitlines()]
     assert [line["event"] for line in lines if "event" in line] == ["request"]
 
 
@@ -249,7 +208,7 @@ async def test_no_line_is_written_where_only_warnings_are(serve):
     await ask(gateway.url)
     await gateway.end()
 
-    assert '"event"' not in gateway.said
+    assert '"event"' not in gateway.log
 
 
 async def ask_until_it_ends(url, answered):
@@ -323,9 +282,7 @@ async def test_a_call_that_was_open_when_the_gateway_was_killed_is_incomplete(
 async def test_a_worker_that_is_killed_leaves_its_calls_to_the_next(serve, kept):
     gateway = await serve("--workers", "2")
     asked = await asyncio.gather(*(ask(gateway.url) for _ in range(20)))
-    task = f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children"
-    children = await asyncio.to_thread(lambda: Path(task).read_text().split())
-    os.kill(int(children[0]), signal.SIGKILL)
+    os.kill(gateway.workers()[0], signal.SIGKILL)
     await gateway.end()
     gateway = await serve()
     await gateway.end()

@@ -10,7 +10,6 @@ import pty
 import re
 import signal
 import sys
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -20,11 +19,7 @@ from faultmaven.gateway.options import GatewayOptions
 from faultmaven.gateway.run import check_set_up
 from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 from tests.gateway.conftest import KEY, MESSAGES, environment, events_of
-from tests.gateway.test_life import (
-    ROOT,
-    launch,  # noqa: F401 - a fixture
-    wait_for_another,
-)
+from tests.gateway.processes import SERVE, surroundings
 
 DEADLINE_S = 60
 
@@ -220,7 +215,7 @@ async def test_the_services_own_file_is_taken_and_a_broken_one_is_not(start, ups
     assert seen == ["m2", "m2", "m3"]
 
 
-async def test_sighup_reloads_and_a_stream_goes_on(launch, upstream, tmp_path):  # noqa: F811
+async def test_sighup_reloads_and_a_stream_goes_on(launch, upstream, tmp_path):
     write(tmp_path, "{}\n")
     gateway = await launch()
     headers = {"Authorization": f"Bearer {KEY}"}
@@ -240,10 +235,7 @@ async def test_sighup_reloads_and_a_stream_goes_on(launch, upstream, tmp_path): 
 
 @pytest.mark.parametrize("way", ["signal", "command"])
 async def test_every_worker_takes_a_change_and_a_later_one_begins_with_it(
-    launch,  # noqa: F811
-    upstream,
-    tmp_path,
-    way,
+    launch, upstream, tmp_path, way
 ):
     write(tmp_path, "{}\n")
     gateway = await launch("--workers", "2")
@@ -257,17 +249,16 @@ async def test_every_worker_takes_a_change_and_a_later_one_begins_with_it(
     async with asyncio.timeout(DEADLINE_S):
         while await reloads_of(gateway.url) < 2:
             pass
-    children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children")
-    before = await asyncio.to_thread(lambda: children.read_text().split())
-    os.kill(int(before[0]), signal.SIGKILL)
-    await asyncio.to_thread(wait_for_another, children, before)
+    before = gateway.workers()
+    os.kill(before[0], signal.SIGKILL)
+    await gateway.wait_for_another_worker(before)
     for _ in range(8):
         async with aiohttp.ClientSession(gateway.url, headers=BEARER) as session:
             assert await has_acme(session)
     assert await gateway.end() == 0
 
 
-async def test_a_file_that_changes_is_noticed_without_a_signal(launch, upstream, tmp_path):  # noqa: F811
+async def test_a_file_that_changes_is_noticed_without_a_signal(launch, upstream, tmp_path):
     write(tmp_path, "{}\n")
     gateway = await launch()
     write(tmp_path, rows(upstream, "acme"))
@@ -281,10 +272,9 @@ async def test_a_file_that_changes_is_noticed_without_a_signal(launch, upstream,
 
 async def test_a_terminal_that_closes_ends_the_gateway(upstream, tmp_path):
     master, slave = pty.openpty()
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "faultmaven", "serve", "--port", "0"),
-        env={**kept, **environment(upstream), "PYTHONPATH": str(ROOT)},
+        *(*SERVE, "--port", "0"),
+        env=surroundings(tmp_path) | environment(upstream),
         cwd=tmp_path,
         stdin=slave,
         stderr=slave,

@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import socket
-import sys
 from pathlib import Path
 
 import pytest
 
 from faultmaven.infrastructure.llm.wire.openai_responses_encoder import MAX_TEXT_BYTES
-from tests.gateway.conftest import KEY, environment, events_of
+from tests.gateway.conftest import KEY, events_of
 
-ROOT = Path(__file__).resolve().parents[2]
 STREAMS = 16
 MOST_BYTES = 256 * 1024
 FLOOD = "fm:flood:20000:4096"
 TURNS = [{"role": "user", "content": "hi"}]
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
-
-
-@pytest.fixture
-async def process(upstream, tmp_path):
-    """Run a gateway in a process of its own, in which memory is the gateway's alone; give it and its port."""
-    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "faultmaven", "serve", "--port", "0"),
-        cwd=tmp_path,
-        env=variables | environment(upstream),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    banner = await asyncio.wait_for(process.stderr.readuntil(b"ready\n\n"), 60)
-    yield process, int(re.search(rb"http://[0-9.]+:([0-9]+)", banner)[1])
-    process.terminate()
-    await process.wait()
 
 
 async def ask(
@@ -76,16 +57,16 @@ def memory_of(pid: int) -> int:
     ],
     ids=["chat", "chat to messages", "messages to chat", "messages", "passed"],
 )
-async def test_a_stalled_stream_holds_no_more_than_256_kib(process, upstream, path, prefix):
-    gateway, port = process
-    reader, writer = await ask(port, path, f"{prefix}fake")
+async def test_a_stalled_stream_holds_no_more_than_256_kib(launch, upstream, path, prefix):
+    gateway = await launch()
+    reader, writer = await ask(gateway.port, path, f"{prefix}fake")
     await reader.readuntil(b"\r\n\r\n")
     writer.close()
-    before = memory_of(gateway.pid)
+    before = memory_of(gateway.process.pid)
 
-    stalled = [await ask(port, path, f"{prefix}{FLOOD}") for _ in range(STREAMS)]
+    stalled = [await ask(gateway.port, path, f"{prefix}{FLOOD}") for _ in range(STREAMS)]
     await upstream.wait_until(lambda: upstream.connections_held_back == STREAMS, 60)
-    grown = memory_of(gateway.pid) - before
+    grown = memory_of(gateway.process.pid) - before
     for _, writer in stalled:
         writer.transport.abort()
     await upstream.wait_for_clients_gone(STREAMS)

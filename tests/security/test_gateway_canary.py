@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import re
-import sys
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from faultmaven.testing import FakeUpstream
+from tests.gateway.processes import serving
 
-ROOT = Path(__file__).resolve().parents[2]
 CLIENT_KEY = "gk-canary-client-0123456789abcdef"
 ADMIN_KEY = "adm-canary-admin-0123456789abcdef"
 PROVIDER_KEYS = {
@@ -47,41 +43,6 @@ async def upstream():
         yield server
 
 
-@contextlib.asynccontextmanager
-async def serving(folder: Path, variables: dict[str, str]):
-    """Run a gateway; give its process, its address and what it has written so far."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "faultmaven", "serve", "--port", "0"),
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)} | variables,
-        cwd=folder,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        limit=2**24,
-    )
-    written = bytearray()
-    ready = asyncio.Event()
-
-    async def collect() -> None:
-        while data := await process.stdout.read(65536):
-            written.extend(data)
-            if re.search(rb"http://[0-9.]+:[0-9]+.*ready", written, re.DOTALL):
-                ready.set()
-
-    collecting = asyncio.ensure_future(collect())
-    try:
-        await asyncio.wait_for(ready.wait(), 60)
-        address = re.search(rb"http://[0-9.]+:[0-9]+", written)[0].decode()
-        yield process, address, written
-        process.terminate()
-        await asyncio.wait_for(process.wait(), 60)
-        await collecting
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        await collecting
-
-
 async def test_no_secret_leaves_the_gateways_process(upstream, tmp_path):
     (tmp_path / "faultmaven.yaml").write_text(FILE)
     bases = {name.replace("_KEY", "_BASE"): upstream.base_url for name in PROVIDER_KEYS}
@@ -93,15 +54,18 @@ async def test_no_secret_leaves_the_gateways_process(upstream, tmp_path):
         "CHAT_PROVIDER": "openai",
         "LLM_MAX_RETRIES": "0",
     }
-    async with serving(tmp_path, variables) as (process, address, written):
-        answers = await ask_everything(address)
-        arguments = await asyncio.to_thread(Path(f"/proc/{process.pid}/cmdline").read_bytes)
+    async with serving(tmp_path, variables) as gateway:
+        answers = await ask_everything(gateway.url)
+        arguments = await asyncio.to_thread(
+            Path(f"/proc/{gateway.process.pid}/cmdline").read_bytes
+        )
+        await gateway.end()
 
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     stored = b"".join(p.read_bytes() for p in files if p.name != "faultmaven.yaml")
-    everything = b"".join(answers) + bytes(written) + arguments + stored
+    everything = b"".join(answers) + bytes(gateway.said) + arguments + stored
     assert [canary for canary in CANARIES if canary.encode() in everything] == []
-    assert b"DEBUG" in written or b"debug" in written
+    assert b"DEBUG" in gateway.said
     seen = str([request.headers for request in upstream.requests])
     assert [key for key in PROVIDER_KEYS.values() if key not in seen] == []
     assert CLIENT_KEY not in seen
