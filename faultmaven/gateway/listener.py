@@ -14,7 +14,7 @@ logger = logging.getLogger("faultmaven.gateway")
 
 BACKLOG: Final = 2048
 # The requests of those who were taken come in between.
-MOST_AT_ONCE: Final = 64
+MOST_AT_ONCE: Final = 256
 # How long none is taken after one could not be: who waits goes on waiting.
 PAUSE_S: Final = 1.0
 
@@ -24,7 +24,7 @@ class Listener:
 
     uvloop's own servers take one connection in each turn of the loop.  Where a hundred clients ask again
     at once, because what they ask for is refused at once, a turn is a hundred requests: who comes new
-    would wait for as many turns as there are others before him, seconds in all.
+    would wait for as many turns as there are others before him; see docs/decisions/letting-in.md.
 
     Args:
         sock: bound, and non-blocking.
