@@ -12,12 +12,13 @@ from faultmaven.config.settings import load_settings
 from faultmaven.gateway.options import GatewayOptions
 from faultmaven.gateway.run import make_gateway
 from faultmaven.gateway.server import GatewayServer
+from faultmaven.infrastructure.llm.events import CallFinished, subscribe
 from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry
 from faultmaven.testing import FakeUpstream
 from tests.gateway.processes import Served, serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 KEY = "gk-0123456789abcdef0123456789abcdef"
@@ -97,6 +98,15 @@ def start(
 async def client(start: Callable[..., Any]) -> AsyncIterator[Client]:
     async with start() as running:
         yield running
+
+
+@pytest.fixture
+def records() -> Iterator[list[CallFinished]]:
+    """Give what is published of calls that have ended, in a list that grows."""
+    ended: list[CallFinished] = []
+    leave = subscribe(ended.append)
+    yield ended
+    leave()
 
 
 @pytest.fixture

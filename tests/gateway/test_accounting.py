@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 
-from faultmaven.infrastructure.llm import events
-from faultmaven.infrastructure.llm.events import CallFinished
+from faultmaven.infrastructure.llm.events import CallFinished, subscribe
 from tests.gateway.conftest import MESSAGES
 
 
@@ -15,11 +14,9 @@ from tests.gateway.conftest import MESSAGES
 def finished():
     """Give the events of calls that have ended, as a queue."""
     queue: asyncio.Queue[CallFinished] = asyncio.Queue()
-    unsubscribe = events.subscribe(
-        lambda event: queue.put_nowait(event) if isinstance(event, CallFinished) else None
-    )
+    leave = subscribe(queue.put_nowait)
     yield queue
-    unsubscribe()
+    leave()
 
 
 async def last(queue):

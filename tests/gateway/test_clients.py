@@ -7,7 +7,6 @@ import contextlib
 
 import pytest
 
-from faultmaven.infrastructure.llm import events
 from tests.gateway.conftest import MESSAGES
 from tests.gateway.test_raw_http import post
 
@@ -21,9 +20,7 @@ LEAVING = {
 
 
 @pytest.mark.parametrize("fields", LEAVING.values(), ids=LEAVING)
-async def test_who_leaves_ends_the_call_upstream(client, upstream, fields):
-    seen = []
-    stop = events.subscribe(seen.append)
+async def test_who_leaves_ends_the_call_upstream(client, upstream, records, fields):
     asking = asyncio.ensure_future(_read(client, fields))
     await upstream.wait_for_requests(1)
     await asyncio.sleep(0.05)
@@ -32,21 +29,20 @@ async def test_who_leaves_ends_the_call_upstream(client, upstream, fields):
     with contextlib.suppress(asyncio.CancelledError):
         await asking
     gone = await upstream.wait_for_clients_gone(1)
-    stop()
 
     assert len(gone) == 1
-    finished = [event for event in seen if isinstance(event, events.CallFinished)]
-    assert [(event.outcome, event.status) for event in finished] == [("cancelled", 499)]
-    assert finished[0].attempts == 1
+    assert [(event.outcome, event.status) for event in records] == [("cancelled", 499)]
+    assert records[0].attempts == 1
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 @pytest.mark.parametrize("script", [
     ["status:503:retry-after=5"], ["status:503:retry-after-ms=1", "stall-headers"],
 ], ids=["waiting", "trying"])  # fmt: skip
-async def test_who_leaves_while_we_try_again_ends_that_too(start, upstream, provider, script):
-    seen, tries = [], len(script)
-    stop = events.subscribe(seen.append)
+async def test_who_leaves_while_we_try_again_ends_that_too(
+    start, upstream, records, provider, script
+):
+    tries = len(script)
     upstream.script(script)
     async with start(LLM_MAX_RETRIES="2") as client:
         asking = asyncio.ensure_future(_read(client, {"model": f"{provider}/fake"}))
@@ -57,11 +53,9 @@ async def test_who_leaves_while_we_try_again_ends_that_too(start, upstream, prov
         with contextlib.suppress(asyncio.CancelledError):
             await asking
         await client.gateway.registry.close()
-    stop()
 
     assert len(upstream.requests) == tries
-    finished = [event for event in seen if isinstance(event, events.CallFinished)]
-    assert [(event.outcome, event.attempts) for event in finished] == [("cancelled", tries)]
+    assert [(event.outcome, event.attempts) for event in records] == [("cancelled", tries)]
 
 
 async def test_a_slow_reader_slows_the_upstream_down(client, upstream):

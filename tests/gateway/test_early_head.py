@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from faultmaven.infrastructure.llm import events
 from tests.gateway.lanes import LANES
 
 EARLY_S = 0.1
@@ -40,21 +39,18 @@ async def test_a_slow_beginning_is_bridged_by_comments(start, lane):
 
 
 @every_lane
-async def test_a_late_failure_is_told_within_the_stream(start, lane):
-    seen = []
-    stop = events.subscribe(seen.append)
+async def test_a_late_failure_is_told_within_the_stream(start, records, lane):
     async with (
         start(EARLY + SHORT) as client,
         client.post(lane.path, lane.body("stall-headers", stream=True)) as reply,
     ):
         text = await reply.text()
-    stop()
 
     assert reply.status == 200
     assert text.startswith(": keepalive\n\n")
     assert "no answer came" in lane.broken_by(text)["message"]
     assert lane.ends(text) == 0
-    (record,) = (event for event in seen if isinstance(event, events.CallFinished))
+    (record,) = records
     assert (record.outcome, record.code) == ("LLMTimeoutError", "upstream_timeout")
 
 
@@ -78,9 +74,7 @@ async def test_another_provider_takes_over_behind_the_comments(start, upstream):
     assert len(upstream.requests) == 2
 
 
-async def test_who_leaves_meanwhile_ends_the_call(start, upstream):
-    seen = []
-    stop = events.subscribe(seen.append)
+async def test_who_leaves_meanwhile_ends_the_call(start, upstream, records):
     async with start(EARLY) as client:
         reading = asyncio.ensure_future(read_for_ever(client))
         await upstream.wait_for_requests(1)
@@ -88,10 +82,8 @@ async def test_who_leaves_meanwhile_ends_the_call(start, upstream):
         with contextlib.suppress(asyncio.CancelledError):
             await reading
         await upstream.wait_for_clients_gone(1)
-    stop()
 
-    outcomes = [event.outcome for event in seen if isinstance(event, events.CallFinished)]
-    assert outcomes == ["cancelled"]
+    assert [record.outcome for record in records] == ["cancelled"]
 
 
 async def test_without_the_setting_nothing_is_sent_early(client):

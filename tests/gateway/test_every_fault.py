@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faultmaven.infrastructure.llm import events
 from faultmaven.testing import FakeUpstream
 from tests.gateway.conftest import KEY, UPSTREAM_KEY
 from tests.gateway.lanes import LANES, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from faultmaven.infrastructure.llm.events import CallFinished
 
 ADMIN_KEY = "adm-canary-0123456789abcdef"
 PROMPT = "sk-canary-prompt-0123456789"
@@ -65,7 +66,7 @@ class Outcome:
     headers: Mapping[str, str]
     text: str
     asked: int
-    records: list[events.CallFinished]
+    records: list[CallFinished]
 
     def check(self) -> None:
         (record,) = self.records
@@ -81,7 +82,7 @@ class Outcome:
             assert json.loads(self.text, parse_constant=refuse)
             assert record.outcome == "ok"
 
-    def _check_error(self, record: events.CallFinished) -> None:
+    def _check_error(self, record: CallFinished) -> None:
         assert self.status in STATUSES
         error = self.lane.error_of(json.loads(self.text))
         assert 0 < len(error["message"]) <= 2100
@@ -92,7 +93,7 @@ class Outcome:
         if self.status == 503:
             assert int(self.headers["retry-after"]) > 0
 
-    def _check_stream(self, record: events.CallFinished) -> None:
+    def _check_stream(self, record: CallFinished) -> None:
         for event in self.lane.events(self.text):
             json.loads(event, parse_constant=refuse)
         if self.lane.broken_by(self.text) is None:
@@ -108,23 +109,20 @@ def refuse(name: str) -> None:
 
 
 @pytest.mark.parametrize("spec", specs())
-async def test_every_fault_ends_well(start, upstream, caplog, capfd, spec):
+async def test_every_fault_ends_well(start, upstream, records, caplog, capfd, spec):
     caplog.set_level(logging.DEBUG)
-    seen: list[events.Event] = []
-    stop = events.subscribe(seen.append)
     shown = ""
     async with start(FILE, LLM_MAX_RETRIES="0") as client:
         for lane in LANES.values():
             for stream in (False, True):
-                outcome = await ask(client, upstream, lane, spec, seen, stream=stream)
+                outcome = await ask(client, upstream, lane, spec, records, stream=stream)
                 outcome.check()
                 shown += outcome.text + repr(dict(outcome.headers))
         async with client.get("/metrics", Authorization=f"Bearer {ADMIN_KEY}") as reply:
             assert reply.status == 200
             metrics = await reply.text()
-    stop()
 
-    everything = shown + metrics + caplog.text + repr(seen) + "".join(capfd.readouterr())
+    everything = shown + metrics + caplog.text + repr(records) + "".join(capfd.readouterr())
     everything += repr([client.gateway.options, vars(client.gateway.options.keys)])
     assert not [canary for canary in CANARIES if canary in everything]
     assert "127.0.0.1" not in shown
@@ -132,8 +130,8 @@ async def test_every_fault_ends_well(start, upstream, caplog, capfd, spec):
     assert UPSTREAM_KEY in str(upstream.requests[0].headers)
 
 
-async def ask(client, upstream, lane, spec, seen, *, stream) -> Outcome:
-    seen.clear()
+async def ask(client, upstream, lane, spec, records, *, stream) -> Outcome:
+    records.clear()
     before = len(upstream.requests)
     messages = [{"role": "user", "content": f"Is {PROMPT} safe?"}]
     async with client.post(lane.path, lane.body(spec, stream=stream, messages=messages)) as reply:
@@ -145,5 +143,5 @@ async def ask(client, upstream, lane, spec, seen, *, stream) -> Outcome:
         reply.headers,
         text,
         len(upstream.requests) - before,
-        [event for event in seen if isinstance(event, events.CallFinished)],
+        list(records),
     )

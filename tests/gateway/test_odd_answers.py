@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from faultmaven.infrastructure.llm import events
 from tests.gateway.conftest import MESSAGES, UPSTREAM_KEY
 from tests.gateway.lanes import LANES
 
@@ -84,19 +83,6 @@ OURS = {
     "x-content-type-options", "x-faultmaven-attempts", "x-faultmaven-model",
     "x-faultmaven-provider", "x-faultmaven-route", "x-request-id", "request-id",
 }  # fmt: skip
-
-
-@pytest.fixture
-def records():
-    seen = []
-    stop = events.subscribe(seen.append)
-    yield seen
-    stop()
-
-
-def the_record(records):
-    (record,) = (event for event in records if isinstance(event, events.CallFinished))
-    return record
 
 
 async def text_of(client, lane, spec, *, stream):
@@ -191,7 +177,7 @@ async def test_a_broken_stream_says_so_and_keeps_what_had_come(client, lane, spe
     assert "code" not in error or error["code"] == BROKEN[spec]
     assert UPSTREAM_KEY not in body
     assert usual.startswith(text) or text == "before "
-    record = the_record(records)
+    (record,) = records
     assert record.status == 200
     assert record.code == BROKEN[spec]
     assert (record.outcome == "incomplete") == (BROKEN[spec] == "stream_incomplete")
@@ -213,7 +199,7 @@ async def test_private_headers_of_the_upstream_stay_private(client, lane, stream
 async def test_tokens_that_cannot_be_true_are_estimated(client, lane, stream, spec, records):
     await text_of(client, lane, spec, stream=stream)
 
-    record = the_record(records)
+    (record,) = records
     assert record.usage_source == "estimated"
     assert 0 < record.input_tokens < 100
     assert 0 < record.output_tokens < 100
@@ -223,7 +209,7 @@ async def test_tokens_that_cannot_be_true_are_estimated(client, lane, stream, sp
 async def test_tokens_in_every_event_are_counted_once(client, lane, records):
     await text_of(client, lane, "usage-each", stream=True)
 
-    record = the_record(records)
+    (record,) = records
     assert (record.usage_source, record.output_tokens) == ("provider", 25)
 
 

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from faultmaven.infrastructure.llm import events
 from faultmaven.infrastructure.llm.retry import FakeClock
 from tests.gateway.conftest import MESSAGES
 from tests.gateway.lanes import LANES
@@ -141,9 +140,7 @@ async def test_who_asks_for_too_long_a_wait_is_not_waited_for(start, upstream):
         assert reply.headers["retry-after"] == "90"
 
 
-async def test_who_leaves_during_a_wait_is_not_asked_for_again(start, upstream):
-    seen = []
-    stop = events.subscribe(seen.append)
+async def test_who_leaves_during_a_wait_is_not_asked_for_again(start, upstream, records):
     async with start(**TWICE) as client:
         asking = asyncio.ensure_future(fetch(client, "openai/fm:status:503:retry-after=1"))
         await upstream.wait_for_finished(1)
@@ -152,11 +149,9 @@ async def test_who_leaves_during_a_wait_is_not_asked_for_again(start, upstream):
         async with asyncio.timeout(60):
             while client.gateway.meter.in_flight:  # noqa: ASYNC110  # it has no event
                 await asyncio.sleep(0.001)
-    stop()
 
     assert len(upstream.requests) == 1
-    finished = [event for event in seen if isinstance(event, events.CallFinished)]
-    assert [(event.outcome, event.status) for event in finished] == [("cancelled", 499)]
+    assert [(event.outcome, event.status) for event in records] == [("cancelled", 499)]
 
 
 async def test_an_sdk_with_retries_of_its_own_does_not_multiply_ours(start, upstream):

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from faultmaven.infrastructure.llm import events
 from tests.gateway.lanes import LANES
 
 # More than a busy machine adds, and less than any limit but the one that a test sets.
@@ -18,18 +17,6 @@ providers:
 """
 every_lane = pytest.mark.parametrize("lane", LANES.values(), ids=LANES)
 both_ways = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-
-
-@pytest.fixture
-def records():
-    seen = []
-    stop = events.subscribe(seen.append)
-    yield seen
-    stop()
-
-
-def finished(seen):
-    return [event for event in seen if isinstance(event, events.CallFinished)]
 
 
 @every_lane
@@ -60,7 +47,7 @@ async def test_silence_in_a_stream_breaks_it_off(start, upstream, lane, records)
         assert "came within 1 s" in lane.broken_by(text)["message"]
         (gone,) = await upstream.wait_for_clients_gone(1)
     assert gone.client_gone_s < SOON_S
-    (record,) = finished(records)
+    (record,) = records
     assert record.outcome == "incomplete"
     assert record.code == "upstream_timeout"
 
@@ -102,7 +89,7 @@ async def test_what_never_ends_is_ended(start, upstream, lane, records):
     assert 0.9 < took < SOON_S
     assert lane.ends(text) == 0
     assert lane.broken_by(text) is not None
-    (record,) = finished(records)
+    (record,) = records
     assert record.outcome == "incomplete"
 
 
