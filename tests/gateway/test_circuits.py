@@ -10,26 +10,17 @@ import aiohttp
 import pytest
 
 from faultmaven.infrastructure.llm.health import Circuits
+from faultmaven.infrastructure.llm.retry import FakeClock
 from tests.gateway.conftest import MESSAGES
 
 PAIR = {"FALLBACK_PROVIDERS": "groq"}
 BROKEN = "status:503:retry-after-ms=1"
 
 
-class Clock:
-    """The circuits' time: it stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def stop_clock(client: Any) -> Clock:
-    clock = Clock()
+def stop_clock(client: Any) -> FakeClock:
+    clock = FakeClock()
     registry = client.gateway.registry
-    registry.circuits = Circuits(registry.circuits.policy, now=clock, draw=lambda: 0.5)
+    registry.circuits = Circuits(registry.circuits.policy, now=clock.monotonic, draw=lambda: 0.5)
     client.gateway.meter.breakers.circuits = registry.circuits
     return clock
 
@@ -93,7 +84,7 @@ async def test_recovery_is_probed_by_one_call_at_a_time(start, upstream):
     async with start() as client:
         clock = stop_clock(client)
         await break_circuit(client, upstream)
-        clock.now += 31.0
+        clock.advance(31.0)
         upstream.mode("hold")
         probe = asyncio.ensure_future(asked(client))
         await upstream.wait_for_requests(6)
@@ -113,7 +104,7 @@ async def test_a_probe_that_fails_keeps_it_open(start, upstream):
     async with start() as client:
         clock = stop_clock(client)
         await break_circuit(client, upstream)
-        clock.now += 31.0
+        clock.advance(31.0)
         upstream.mode("status:500")
         assert (await asked(client))[0] == 502
         assert (await asked(client))[0] == 503
@@ -126,7 +117,7 @@ async def test_a_client_that_leaves_gives_its_probe_back(start, upstream):
     async with start() as client:
         clock = stop_clock(client)
         await break_circuit(client, upstream)
-        clock.now += 31.0
+        clock.advance(31.0)
         upstream.mode("stall-headers")
         async with aiohttp.ClientSession() as leaving:
             client.session, staying = leaving, client.session
@@ -167,13 +158,13 @@ async def test_a_trial_a_second_passes_where_every_circuit_is_open(start, upstre
         before = len(upstream.requests)
         await asked(client)
         assert len(upstream.requests) == before
-        clock.now += 1.0
+        clock.advance(1.0)
         for _ in range(5):
             await asked(client)
         assert len(upstream.requests) == before + 1
 
         upstream.mode(None)
-        clock.now += 1.0
+        clock.advance(1.0)
         for _ in range(2):
             assert (await asked(client))[0] == 200
 
@@ -256,7 +247,7 @@ async def test_a_limit_sends_the_next_call_elsewhere_until_it_is_over(start, ups
         upstream.script(["status:429:retry-after=20"])
         assert (await asked(client))[1].headers["x-faultmaven-attempts"] == "2"
         assert (await asked(client))[1].headers["x-faultmaven-attempts"] == "1"
-        clock.now += 21.0
+        clock.advance(21.0)
         assert (await asked(client))[1].headers["x-faultmaven-provider"] == "openai"
 
 
@@ -364,7 +355,7 @@ async def test_administrators_see_circuits_in_pages_and_metrics(start, upstream)
     async with start() as client:
         clock = stop_clock(client)
         await break_circuit(client, upstream)
-        clock.now += 10.0
+        clock.advance(10.0)
         async with client.get("/health/providers") as reply:
             listed = {row["name"]: row for row in (await reply.json())["providers"]}
         async with client.get("/metrics") as reply:

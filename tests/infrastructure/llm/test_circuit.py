@@ -14,32 +14,25 @@ from faultmaven.infrastructure.llm.circuit import (
     Shared,
     is_failure,
 )
+from faultmaven.infrastructure.llm.retry import FakeClock
 
 BROKEN = errors.ServerError("broken", status=500)
 LIMITED = errors.RateLimitError("slower", status=429, retry_after_s=20.0)
 BAD_KEY = errors.AuthenticationError("no", status=401)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def circuit(clock: Clock) -> Circuit:
+def circuit(clock: FakeClock) -> Circuit:
     return make_circuit(clock)
 
 
-def make_circuit(clock: Clock, draw: float = 0.5, **figures: float) -> Circuit:
-    return Circuit(Shared(CircuitPolicy(**figures), clock, lambda: draw), "acme", "m")
+def make_circuit(clock: FakeClock, draw: float = 0.5, **figures: float) -> Circuit:
+    return Circuit(Shared(CircuitPolicy(**figures), clock.monotonic, lambda: draw), "acme", "m")
 
 
 def fail(circuit: Circuit, times: int = 1, error: errors.LLMError = BROKEN) -> None:
@@ -47,7 +40,7 @@ def fail(circuit: Circuit, times: int = 1, error: errors.LLMError = BROKEN) -> N
         circuit.watch().failed(error)
 
 
-def opened(clock: Clock, **figures: float) -> Circuit:
+def opened(clock: FakeClock, **figures: float) -> Circuit:
     circuit = make_circuit(clock, **figures)
     fail(circuit, 5)
     return circuit
@@ -81,11 +74,13 @@ def test_half_of_twenty_within_the_window_open_it(circuit: Circuit) -> None:
     assert circuit.state == "open"
 
 
-def test_what_is_older_than_the_window_counts_no_longer(circuit: Circuit, clock: Clock) -> None:
+def test_what_is_older_than_the_window_counts_no_longer(
+    circuit: Circuit, clock: FakeClock
+) -> None:
     for _ in range(40):
         circuit.watch().succeeded()
         fail(circuit)
-        clock.now += 3.5
+        clock.advance(3.5)
 
     assert circuit.state == "closed"
 
@@ -119,24 +114,24 @@ def test_what_counts_as_a_failure(error: errors.LLMError, counts: bool) -> None:
 
 @pytest.mark.parametrize(("waited_s", "state"), [(0.1, "closed"), (11.0, "open")])
 def test_a_callers_short_deadline_is_no_failure(
-    circuit: Circuit, clock: Clock, waited_s: float, state: str
+    circuit: Circuit, clock: FakeClock, waited_s: float, state: str
 ) -> None:
     late = errors.LLMTimeoutError("late", code="deadline_exceeded")
     for _ in range(5):
         passage = circuit.watch()
-        clock.now += waited_s
+        clock.advance(waited_s)
         passage.failed(late)
 
     assert circuit.state == state
 
 
-def test_it_stays_open_longer_each_time_and_never_too_long(clock: Clock) -> None:
+def test_it_stays_open_longer_each_time_and_never_too_long(clock: FakeClock) -> None:
     circuit = make_circuit(clock)
     fail(circuit, 5)
     lengths = []
     for _ in range(12):
         lengths.append(circuit.show().until_s)
-        clock.now += lengths[-1]
+        clock.advance(lengths[-1])
         probe = circuit.enter()
         assert probe is not None
         probe.failed(BROKEN)
@@ -145,30 +140,32 @@ def test_it_stays_open_longer_each_time_and_never_too_long(clock: Clock) -> None
 
 
 @pytest.mark.parametrize(("draw", "open_s"), [(0.0, 27.0), (0.5, 30.0), (1.0, 33.0)])
-def test_the_time_is_a_tenth_longer_or_shorter(clock: Clock, draw: float, open_s: float) -> None:
+def test_the_time_is_a_tenth_longer_or_shorter(
+    clock: FakeClock, draw: float, open_s: float
+) -> None:
     circuit = make_circuit(clock, draw)
     fail(circuit, 5)
 
     assert circuit.show().until_s == pytest.approx(open_s)
 
 
-def test_long_after_it_closed_opening_is_the_first_time_again(clock: Clock) -> None:
+def test_long_after_it_closed_opening_is_the_first_time_again(clock: FakeClock) -> None:
     circuit = opened(clock)
     for wait_s, expected_s in ((0.0, 60.0), (301.0, 30.0)):
-        clock.now += 100.0
+        clock.advance(100.0)
         for _ in range(2):
             probe = circuit.enter()
             assert probe is not None
             probe.succeeded()
         assert circuit.state == "closed"
-        clock.now += wait_s
+        clock.advance(wait_s)
         fail(circuit, 5)
         assert circuit.show().until_s == expected_s
 
 
-def test_one_probe_at_a_time_and_two_successes_close_it(clock: Clock) -> None:
+def test_one_probe_at_a_time_and_two_successes_close_it(clock: FakeClock) -> None:
     circuit = opened(clock)
-    clock.now += 30.0
+    clock.advance(30.0)
 
     first = circuit.enter()
     assert first is not None
@@ -181,9 +178,9 @@ def test_one_probe_at_a_time_and_two_successes_close_it(clock: Clock) -> None:
     assert circuit.state == "closed"
 
 
-def test_a_probe_that_fails_opens_it_again(clock: Clock) -> None:
+def test_a_probe_that_fails_opens_it_again(clock: FakeClock) -> None:
     circuit = opened(clock)
-    clock.now += 30.0
+    clock.advance(30.0)
     probe = circuit.enter()
     assert probe is not None
     probe.failed(BROKEN)
@@ -193,9 +190,11 @@ def test_a_probe_that_fails_opens_it_again(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("error", [errors.InvalidRequestError("x", status=400), None])
-def test_a_probe_that_says_nothing_makes_room(clock: Clock, error: errors.LLMError | None) -> None:
+def test_a_probe_that_says_nothing_makes_room(
+    clock: FakeClock, error: errors.LLMError | None
+) -> None:
     circuit = opened(clock)
-    clock.now += 30.0
+    clock.advance(30.0)
     probe = circuit.enter()
     assert probe is not None
     if error is None:
@@ -207,9 +206,9 @@ def test_a_probe_that_says_nothing_makes_room(clock: Clock, error: errors.LLMErr
     assert circuit.enter() is not None
 
 
-def test_a_stream_that_begins_is_enough_for_a_probe(clock: Clock) -> None:
+def test_a_stream_that_begins_is_enough_for_a_probe(clock: FakeClock) -> None:
     circuit = opened(clock)
-    clock.now += 30.0
+    clock.advance(30.0)
     first = circuit.enter()
     assert first is not None
     first.began()
@@ -222,9 +221,9 @@ def test_a_stream_that_begins_is_enough_for_a_probe(clock: Clock) -> None:
     assert circuit.state == "closed"
 
 
-def test_a_probes_stream_that_breaks_opens_it_again(clock: Clock) -> None:
+def test_a_probes_stream_that_breaks_opens_it_again(clock: FakeClock) -> None:
     circuit = opened(clock)
-    clock.now += 30.0
+    clock.advance(30.0)
     probe = circuit.enter()
     assert probe is not None
     probe.began()
@@ -233,20 +232,20 @@ def test_a_probes_stream_that_breaks_opens_it_again(clock: Clock) -> None:
     assert circuit.state == "open"
 
 
-def test_a_probe_that_is_never_heard_of_again_is_given_up(clock: Clock) -> None:
+def test_a_probe_that_is_never_heard_of_again_is_given_up(clock: FakeClock) -> None:
     circuit = opened(clock)
-    clock.now += 30.0
+    clock.advance(30.0)
     assert circuit.enter() is not None
-    clock.now += 300.0
+    clock.advance(300.0)
 
     assert circuit.enter() is not None
 
 
-def test_calls_from_before_it_opened_do_not_count(clock: Clock) -> None:
+def test_calls_from_before_it_opened_do_not_count(clock: FakeClock) -> None:
     circuit = make_circuit(clock)
     late = [circuit.watch() for _ in range(10)]
     fail(circuit, 5)
-    clock.now += 30.0
+    clock.advance(30.0)
     assert circuit.enter() is not None
     late[0].failed(BROKEN)
     late[1].succeeded()
@@ -255,20 +254,20 @@ def test_calls_from_before_it_opened_do_not_count(clock: Clock) -> None:
     assert circuit.state == "half_open"
 
 
-def test_a_limit_keeps_calls_away_for_its_time_only(circuit: Circuit, clock: Clock) -> None:
+def test_a_limit_keeps_calls_away_for_its_time_only(circuit: Circuit, clock: FakeClock) -> None:
     fail(circuit, error=LIMITED)
     assert circuit.enter() is None
     assert isinstance(circuit.refusal(), errors.RateLimitError)
     assert circuit.refusal().retry_after_s == 20.0
 
-    clock.now += 20.0
+    clock.advance(20.0)
     assert circuit.enter() is not None
     assert circuit.state == "closed"
 
 
-def test_a_limit_keeps_calls_away_for_a_minute_at_most(circuit: Circuit, clock: Clock) -> None:
+def test_a_limit_keeps_calls_away_for_a_minute_at_most(circuit: Circuit, clock: FakeClock) -> None:
     fail(circuit, error=errors.RateLimitError("much slower", retry_after_s=1e9))
-    clock.now += 60.0
+    clock.advance(60.0)
 
     assert circuit.enter() is not None
 
@@ -280,14 +279,14 @@ def test_a_limit_without_a_time_keeps_nobody_away(circuit: Circuit) -> None:
 
 
 def test_what_was_on_its_way_before_a_limit_does_not_end_it(
-    circuit: Circuit, clock: Clock
+    circuit: Circuit, clock: FakeClock
 ) -> None:
     before = circuit.watch()
     fail(circuit, error=LIMITED)
     before.succeeded()
     assert circuit.enter() is None
 
-    clock.now += 1.0
+    clock.advance(1.0)
     trial = circuit.enter_anyway()
     assert trial is not None
     trial.succeeded()
@@ -309,13 +308,13 @@ def test_a_refused_key_yields_but_is_asked_where_there_is_nobody_else(circuit: C
     assert circuit.enter_anyway() is not None
 
 
-def test_a_call_with_nobody_else_to_ask_passes_once_a_second(clock: Clock) -> None:
+def test_a_call_with_nobody_else_to_ask_passes_once_a_second(clock: FakeClock) -> None:
     circuit = opened(clock)
     assert circuit.enter_anyway() is None
-    clock.now += 1.0
+    clock.advance(1.0)
     trial = circuit.enter_anyway()
     assert trial is not None
-    clock.now += 1.0
+    clock.advance(1.0)
     assert circuit.enter_anyway() is None, "one trial is on its way"
     trial.failed(BROKEN)
 
@@ -323,9 +322,9 @@ def test_a_call_with_nobody_else_to_ask_passes_once_a_second(clock: Clock) -> No
     assert circuit.enter_anyway() is not None
 
 
-def test_trials_that_succeed_close_it_before_its_time(clock: Clock) -> None:
+def test_trials_that_succeed_close_it_before_its_time(clock: FakeClock) -> None:
     circuit = opened(clock)
-    clock.now += 1.0
+    clock.advance(1.0)
     trial = circuit.enter_anyway()
     assert trial is not None
     trial.succeeded()
@@ -336,19 +335,19 @@ def test_trials_that_succeed_close_it_before_its_time(clock: Clock) -> None:
     assert circuit.state == "closed"
 
 
-def test_who_may_not_be_kept_away_passes_and_counts_only_as_the_probe(clock: Clock) -> None:
+def test_who_may_not_be_kept_away_passes_and_counts_only_as_the_probe(clock: FakeClock) -> None:
     circuit = opened(clock)
     for _ in range(3):
         circuit.watch().succeeded()
     assert circuit.state == "open"
-    clock.now += 30.0
+    clock.advance(30.0)
     for _ in range(2):
         circuit.watch().succeeded()
 
     assert circuit.state == "closed"
 
 
-def test_the_refusal_says_when_to_come_back(clock: Clock) -> None:
+def test_the_refusal_says_when_to_come_back(clock: FakeClock) -> None:
     error = opened(clock).refusal()
 
     assert isinstance(error, errors.OverloadedError)
@@ -356,11 +355,11 @@ def test_the_refusal_says_when_to_come_back(clock: Clock) -> None:
     assert "ServerError" in error.message
 
 
-def test_it_tells_how_it_stands(clock: Clock) -> None:
+def test_it_tells_how_it_stands(clock: FakeClock) -> None:
     circuit = opened(clock)
-    clock.now += 12.0
+    clock.advance(12.0)
     shown = circuit.show()
-    clock.now += 18.0
+    clock.advance(18.0)
 
     assert (shown.state, shown.since_s, shown.until_s) == ("open", 12.0, 18.0)
     assert (shown.opens, shown.last_error) == (1, "ServerError")
@@ -383,7 +382,7 @@ class CircuitMachine(RuleBasedStateMachine):
 
     @initialize(draw=st.floats(0, 1), successes=st.integers(1, 3))
     def begin(self, draw: float, successes: int) -> None:
-        self.clock = Clock()
+        self.clock = FakeClock()
         self.circuit = make_circuit(self.clock, draw, successes=successes)
         self.calls: list = []
         self.probes: list = []
@@ -395,7 +394,7 @@ class CircuitMachine(RuleBasedStateMachine):
         if self.circuit.state == "closed":
             self.calls.append(passage)
         else:
-            self.probes.append((passage, self.clock.now))
+            self.probes.append((passage, self.clock.monotonic()))
 
     @rule()
     def enter(self) -> None:
@@ -432,14 +431,16 @@ class CircuitMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 29.0, 35.0, 301.0]))
     def wait(self, seconds: float) -> None:
-        self.clock.now += seconds
+        self.clock.advance(seconds)
 
     @invariant()
     def never_two_probes(self) -> None:
         if not hasattr(self, "circuit"):
             return
         live = [p for p, since in self.probes if p.epoch == self.circuit.epoch]
-        live = [p for p, since in self.probes if p in live and self.clock.now - since < 300.0]
+        live = [
+            p for p, since in self.probes if p in live and self.clock.monotonic() - since < 300.0
+        ]
         assert len(live) <= 1
 
     @invariant()
@@ -451,7 +452,7 @@ class CircuitMachine(RuleBasedStateMachine):
         """Whatever has happened: when the provider is well again, it is asked again."""
         if not hasattr(self, "circuit"):
             return
-        self.clock.now += 331.0
+        self.clock.advance(331.0)
         for _ in range(3):
             passage = self.circuit.enter()
             assert passage is not None

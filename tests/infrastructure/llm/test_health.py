@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from faultmaven.infrastructure.llm import errors
 from faultmaven.infrastructure.llm.health import CircuitPolicy, Circuits
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from faultmaven.infrastructure.llm.retry import FakeClock
 
 
 def test_each_model_of_each_provider_has_its_own() -> None:
@@ -35,8 +28,8 @@ def test_states_are_shown_in_order_and_of_one_provider() -> None:
 
 
 def test_invented_models_do_not_fill_the_memory() -> None:
-    clock = Clock()
-    circuits = Circuits(CircuitPolicy(max_circuits=10), now=clock)
+    clock = FakeClock()
+    circuits = Circuits(CircuitPolicy(max_circuits=10), now=clock.monotonic)
     broken = circuits.find("acme", "broken")
     for _ in range(5):
         broken.watch().failed(errors.ServerError("x"))
@@ -44,18 +37,18 @@ def test_invented_models_do_not_fill_the_memory() -> None:
         circuits.find("acme", f"invented-{number}").watch().succeeded()
     assert len(circuits) == 10
 
-    clock.now += 60.0
+    clock.advance(60.0)
     circuits.find("acme", "new").watch().succeeded()
     assert len(circuits) == 2
     assert circuits.find("acme", "broken") is broken
 
 
 def test_what_has_been_open_for_too_long_is_forgotten_where_room_is_wanted() -> None:
-    clock = Clock()
-    circuits = Circuits(CircuitPolicy(max_circuits=1), now=clock)
+    clock = FakeClock()
+    circuits = Circuits(CircuitPolicy(max_circuits=1), now=clock.monotonic)
     for _ in range(5):
         circuits.find("acme", "gone").watch().failed(errors.ServerError("x"))
-    clock.now += 400.0
+    clock.advance(400.0)
     circuits.find("acme", "new")
 
     assert [s.model for s in circuits.states()] == ["new"]

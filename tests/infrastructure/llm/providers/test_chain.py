@@ -76,22 +76,14 @@ class PlainProvider(BaseLLMProvider):
         yield LLMChunk(finish_reason="stop")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
 async def registry(
-    upstream: FakeUpstream, clock: Clock, project: Path
+    upstream: FakeUpstream, clock: FakeClock, project: Path
 ) -> AsyncIterator[ProviderRegistry]:
     """Give a registry with the chain a, b, c and, aside, keyed and plain."""
     row = {
@@ -110,7 +102,7 @@ async def registry(
     )
     settings = load_settings(CHAT_PROVIDER="a", FALLBACK_PROVIDERS="b,c", **KEYS)
     made = ProviderRegistry(settings, schema)
-    made.circuits = Circuits(now=clock, draw=lambda: 0.5)
+    made.circuits = Circuits(now=clock.monotonic, draw=lambda: 0.5)
     async with made:
         yield made
 
@@ -166,7 +158,7 @@ async def test_a_provider_that_is_asked_by_its_name_is_not_held_back(registry, u
 
 async def test_calls_by_name_are_the_probes_where_nobody_else_calls(registry, upstream, clock):
     await break_circuit(registry, upstream)
-    clock.now += 30.0
+    clock.advance(30.0)
     await registry.get_provider("a").generate("Hello")
     assert state_of(registry, "a") == "half_open"
     async for _ in registry.get_provider("a").stream("Hello"):
@@ -191,7 +183,7 @@ async def test_where_all_are_open_each_says_so_and_when_to_come_back(registry, u
 async def test_one_call_a_second_goes_to_the_last_where_all_are_open(registry, upstream, clock):
     for name in "abc":
         await break_circuit(registry, upstream, name)
-    clock.now += 1.0
+    clock.advance(1.0)
     assert (await registry.route_request("Hello")).provider == "c"
     assert (await registry.route_request("Hello")).provider == "c"
 
@@ -268,7 +260,7 @@ async def test_a_stream_that_breaks_off_counts_once(registry, upstream, by_name)
 async def test_an_iterator_that_is_closed_counts_as_nothing(registry, upstream, clock, by_name):
     chain_of(registry, "a")
     await break_circuit(registry, upstream)
-    clock.now += 30.0
+    clock.advance(30.0)
     for _ in range(3):
         stream = registry.get_provider("a").stream if by_name else registry.stream_route
         async with aclosing(stream("Hello")) as chunks:

@@ -15,24 +15,14 @@ from faultmaven.infrastructure.llm.providers.oauth_tokens import (
     TokenCache,
     TokenService,
 )
+from faultmaven.infrastructure.llm.retry import FakeClock
 from faultmaven.infrastructure.llm.secret import redact
 from tests.infrastructure.llm.providers.canned import Canned
 
 
-class Clock:
-    def __init__(self):
-        self.now = 1000.0
-
-    def monotonic(self):
-        return self.now
-
-    async def sleep(self, seconds):
-        self.now += seconds
-
-
 def make_cache(life_s=3600.0):
     made = []
-    clock = Clock()
+    clock = FakeClock()
 
     async def fetch():
         await asyncio.sleep(0)
@@ -50,7 +40,7 @@ async def test_a_token_is_kept_until_shortly_before_its_end(life_s, passed_s, fe
     cache, clock, made = make_cache(life_s)
 
     first = await cache.get()
-    clock.now += passed_s
+    clock.advance(passed_s)
     last = await cache.get()
 
     assert len(made) == fetches
@@ -70,7 +60,7 @@ def test_a_cache_serves_several_loops():
     cache, clock, made = make_cache()
 
     first = asyncio.run(cache.get())
-    clock.now += 4000
+    clock.advance(4000)
     second = asyncio.run(cache.get())
 
     assert [first, second] == made
