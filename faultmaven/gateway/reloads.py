@@ -14,7 +14,7 @@ from faultmaven.config.errors import ConfigFileError
 from faultmaven.config.not_in_force import in_settings
 from faultmaven.config.reload import INTERVAL_S, Watcher
 from faultmaven.infrastructure.llm.errors import ConfigurationError
-from faultmaven.infrastructure.llm.providers.factory import check_own_provider
+from faultmaven.infrastructure.llm.providers.factory import build_own_provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class Configuration:
         try:
             settings = self.settings.again()
             options = self.options.again(settings)
-            self.registry.reload(settings, check_own_provider)
+            self.registry.reload(settings, build_own_provider)
         except (ConfigurationError, ConfigFileError) as exc:
             logger.warning("the configuration was not taken, the last good one stays: %s", exc)
             return str(exc)

@@ -20,7 +20,7 @@ from faultmaven.gateway.listener import bind
 from faultmaven.gateway.meter import Board
 from faultmaven.gateway.reloads import Configuration
 from faultmaven.gateway.table import add_all
-from faultmaven.infrastructure.llm.errors import ConfigurationError
+from faultmaven.infrastructure.llm.errors import ConfigurationError, UnknownProviderError
 from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry, get_registry
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def check_set_up(registry: ProviderRegistry, options: GatewayOptions) -> list[st
         add_all(Gateway(registry, options))
         names = registry.get_fallback_chain()
         if registry.settings.source_of("PROVIDER_TYPE") and not registry.settings.config_path:
-            names.append(registry.resolve_name(registry.settings.provider_type))
+            # Where no row has the name, a class of that name has been built by now.
+            with contextlib.suppress(UnknownProviderError):
+                names.append(registry.resolve_name(registry.settings.provider_type))
     except ConfigurationError as error:
         return [*problems, error.message]
     for name in dict.fromkeys(names):

@@ -26,7 +26,7 @@ from faultmaven.infrastructure.llm.errors import (
     LLMError,
     UnknownProviderError,
 )
-from faultmaven.infrastructure.llm.providers.factory import make_own_provider, read_own_config
+from faultmaven.infrastructure.llm.providers.factory import build_own_provider
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 
 if TYPE_CHECKING:
@@ -266,18 +266,18 @@ class _Encoder:
 
 
 def _choose_provider(gateway: Gateway) -> str:
-    """Name the service's provider, built from its own file where there is one.
+    """Name the service's provider, built from its own file or class where there is one.
 
     Raises:
-        ConfigurationError: its file cannot be used, or no row has its name.
+        ConfigurationError: these cannot be used, or nothing has its name.
     """
     registry = gateway.registry
     settings = registry.settings
     try:
-        if settings.config_path:
-            provider = make_own_provider(registry.roster, read_own_config(settings))
-            gateway.add_provider(provider.provider_name, provider)
-            return provider.provider_name
+        own = build_own_provider(registry.roster)
+        if own is not None:
+            gateway.add_provider(own.provider_name, own)
+            return own.provider_name
         usual = registry.resolve_name(settings.provider_type, "PROVIDER_TYPE")
     except UnknownProviderError as error:
         known = ", ".join(registry.get_all_provider_names())

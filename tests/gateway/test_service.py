@@ -7,7 +7,7 @@ import logging
 from types import SimpleNamespace
 
 from faultmaven.gateway.meter import Board
-from faultmaven.gateway.run import make_gateway
+from faultmaven.gateway.run import check_set_up, make_gateway
 from faultmaven.gateway.service import Service
 from tests.gateway.conftest import KEY, MESSAGES, events_of
 
@@ -116,6 +116,30 @@ async def test_a_providers_own_file_is_served(start, upstream, tmp_path):
 
     assert [row["id"] for row in listed["models"]][:2] == ["m9", "m10"]
     assert upstream.last_request.headers["authorization"] == "Bearer sk-of-the-instance"
+
+
+async def test_a_class_in_the_working_directory_is_served_without_a_file(
+    start, upstream, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "house_alone_provider.py").write_text(
+        "from faultmaven.infrastructure.llm.providers import OpenAIProvider\n"
+        "class HouseAloneProvider(OpenAIProvider): pass\n"
+    )
+    variables = {
+        "PROVIDER_TYPE": "house_alone",
+        "HOUSE_ALONE_API_BASE": upstream.base_url,
+        "HOUSE_ALONE_MODEL": "m1",
+    }
+    async with start(**variables) as client:
+        async with client.post("/chat", {"messages": MESSAGES}) as reply:
+            answer = await reply.json()
+        said = await client.gateway.reloads.reload()
+        problems = check_set_up(client.gateway.registry, client.gateway.options)
+
+    assert (reply.status, answer["provider"], answer["model"]) == (200, "house_alone", "m1")
+    assert said == ""
+    assert problems == []
 
 
 async def test_the_provider_is_anthropic_unless_another_is_chosen(start, upstream):

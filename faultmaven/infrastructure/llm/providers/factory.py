@@ -69,17 +69,22 @@ def read_own_config(settings: Settings) -> dict[str, Any]:
     return {name: value for file in files for name, value in file.values.items()}
 
 
-def check_own_provider(roster: Roster) -> None:
-    """See that the provider which CONFIG_PATH or PROVIDER_TYPE choose can be built, if they do.
+def build_own_provider(roster: Roster) -> BaseLLMProvider | None:
+    """Build the provider of CONFIG_PATH, or PROVIDER_TYPE's where no row has its name; None for neither.
 
     Raises:
-        ConfigurationError: it cannot.
+        UnknownProviderError: neither a row nor a file has the name.
+        ConfigurationError: it cannot be built.
     """
     settings = roster.settings
     if settings.config_path:
-        make_own_provider(roster, read_own_config(settings))
-    elif settings.source_of("PROVIDER_TYPE"):
-        roster.resolve(settings.provider_type, "PROVIDER_TYPE")
+        return make_own_provider(roster, read_own_config(settings))
+    if settings.source_of("PROVIDER_TYPE"):
+        try:
+            roster.resolve(settings.provider_type)
+        except UnknownProviderError:
+            return make_own_provider(roster, {})
+    return None
 
 
 def make_own_provider(

@@ -268,7 +268,7 @@ class ProviderRegistry:
                 yield chunk
 
     def reload(
-        self, settings: Settings | None = None, check: Callable[[Roster], None] | None = None
+        self, settings: Settings | None = None, check: Callable[[Roster], object] | None = None
     ) -> None:
         """Take the environment, `.env` and faultmaven.yaml as they are now.
 
