@@ -41,10 +41,9 @@ class Said(NamedTuple):
     output_tokens: int
 
 
-class ChatSpeaker:
-    """OpenAI's client, chat completions."""
+class _OpenAISpeaker:
+    """OpenAI's client."""
 
-    stops = ("stop", "length", "content_filter")
     error: type[Exception] = openai.APIError
     not_found: type[Exception] = openai.NotFoundError
     status_of = staticmethod(attrgetter("status_code"))
@@ -54,6 +53,12 @@ class ChatSpeaker:
 
     def close(self) -> None:
         self._client.close()
+
+
+class ChatSpeaker(_OpenAISpeaker):
+    """Chat completions."""
+
+    stops = ("stop", "length", "content_filter")
 
     def ask(self, model: str, *, streamed: bool) -> Said:
         if not streamed:
@@ -126,19 +131,10 @@ class ChatSpeaker:
             yield
 
 
-class ResponsesSpeaker:
-    """OpenAI's client, responses."""
+class ResponsesSpeaker(_OpenAISpeaker):
+    """Responses."""
 
     stops = ("completed", "max_output_tokens", "content_filter")
-    error: type[Exception] = openai.APIError
-    not_found: type[Exception] = openai.NotFoundError
-    status_of = staticmethod(attrgetter("status_code"))
-
-    def __init__(self, gateway: Served) -> None:
-        self._client = openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
-
-    def close(self) -> None:
-        self._client.close()
 
     def ask(self, model: str, *, streamed: bool) -> Said:
         answer = self._respond(streamed, model=model, input=TEXT)

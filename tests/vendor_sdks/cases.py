@@ -42,6 +42,21 @@ CALL = {
     "type": "function",
     "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'},
 }
+# Turns as OpenAI, Mistral and Cohere take them, and we do.
+TOOL_ROUND = [
+    {"role": "user", "content": "Weather in Oslo?"},
+    {"role": "assistant", "content": "I look.", "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": CALL_ID, "content": "rain"},
+]
+PICTURE = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+        ],
+    }
+]
 
 
 @dataclass(frozen=True)
@@ -66,23 +81,11 @@ CASES = {
     "stream": Case(options=OPTIONS, streams=True),
     "tools": Case(options={**BARE, "tools": [TOOL], "tool_choice": "required"}),
     "tool results": Case(
-        prompt=[
-            {"role": "user", "content": "Weather in Oslo?"},
-            {"role": "assistant", "content": "I look.", "tool_calls": [CALL]},
-            {"role": "tool", "tool_call_id": CALL_ID, "content": "rain"},
-        ],
+        prompt=TOOL_ROUND,
         options={**BARE, "tools": [TOOL]},
     ),
     "image": Case(
-        prompt=[
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "What is this?"},
-                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
-                ],
-            }
-        ],
+        prompt=PICTURE,
         options=BARE,
     ),
     "structured": Case(options={**BARE, "output_schema": SCHEMA}),

@@ -3,13 +3,12 @@
 import pytest
 
 from tests.vendor_sdks.cases import (
-    CALL,
-    CALL_ID,
     CASES,
     KEY,
-    PNG,
+    PICTURE,
     SCHEMA,
     TOOL,
+    TOOL_ROUND,
     make_pairs,
     make_provider,
 )
@@ -30,27 +29,8 @@ CALLS = {
     "chat": SAMPLED,
     "stream": SAMPLED,
     "tools": {"messages": [USER], "max_tokens": 64, "tools": [TOOL], "tool_choice": "any"},
-    "tool results": {
-        "messages": [
-            {"role": "user", "content": "Weather in Oslo?"},
-            {"role": "assistant", "content": "I look.", "tool_calls": [CALL]},
-            {"role": "tool", "tool_call_id": CALL_ID, "content": "rain"},
-        ],
-        "max_tokens": 64,
-        "tools": [TOOL],
-    },
-    "image": {
-        "messages": [
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "What is this?"},
-                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
-                ],
-            }
-        ],
-        "max_tokens": 64,
-    },
+    "tool results": {"messages": TOOL_ROUND, "max_tokens": 64, "tools": [TOOL]},
+    "image": {"messages": PICTURE, "max_tokens": 64},
     "structured": {
         "messages": [USER],
         "max_tokens": 64,

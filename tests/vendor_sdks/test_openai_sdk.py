@@ -6,14 +6,15 @@ from faultmaven.infrastructure.llm.providers.openai_responses_provider import (
     OpenAIResponsesProvider,
 )
 from tests.vendor_sdks.cases import (
-    CALL,
     CALL_ID,
     CASES,
     FUNCTION,
     KEY,
+    PICTURE,
     PNG,
     SCHEMA,
     TOOL,
+    TOOL_ROUND,
     make_pairs,
     make_provider,
 )
@@ -43,27 +44,8 @@ CHAT = {
         "tools": [TOOL],
         "tool_choice": "required",
     },
-    "tool results": {
-        "messages": [
-            {"role": "user", "content": "Weather in Oslo?"},
-            {"role": "assistant", "content": "I look.", "tool_calls": [CALL]},
-            {"role": "tool", "tool_call_id": CALL_ID, "content": "rain"},
-        ],
-        "max_completion_tokens": 64,
-        "tools": [TOOL],
-    },
-    "image": {
-        "messages": [
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "What is this?"},
-                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
-                ],
-            }
-        ],
-        "max_completion_tokens": 64,
-    },
+    "tool results": {"messages": TOOL_ROUND, "max_completion_tokens": 64, "tools": [TOOL]},
+    "image": {"messages": PICTURE, "max_completion_tokens": 64},
     "structured": {"messages": [USER], "max_completion_tokens": 64, "response_format": FORM},
 }
 USER_ITEM = {"type": "message", **USER}
