@@ -1,4 +1,4 @@
-"""What every test may use: the repository, an empty project, and recorded exchanges if there are any."""
+"""What every test may use: the repository, an empty project, a provider's server, and recorded exchanges."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from faultmaven.testing import FakeUpstream
+
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
 
 # Real engines, started by the first test that asks for one; and how processes share the tests.
 pytest_plugins = ["tests.engines.llama_server", "tests.workers"]
@@ -68,6 +70,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     reset_registry()
     set_catalog(None)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    """Give a provider's server that does as the test says."""
+    async with FakeUpstream() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

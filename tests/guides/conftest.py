@@ -1,4 +1,4 @@
-"""A project folder without settings of its own, and an upstream that answers."""
+"""Who follows a guide stands in an empty project."""
 
 from __future__ import annotations
 
@@ -6,19 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faultmaven.testing import FakeUpstream
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
 def project(project: Path) -> Path:
     return project
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[FakeUpstream]:
-    async with FakeUpstream() as server:
-        yield server

@@ -92,12 +92,6 @@ def log():
         logging.getLogger(name).setLevel(level)
 
 
-@pytest.fixture
-async def upstream():
-    async with FakeUpstream() as server:
-        yield server
-
-
 def registry_for(dialect, upstream):
     settings = load_settings(
         ACME_API_KEY=KEY,

@@ -6,9 +6,7 @@ import asyncio
 from pathlib import Path
 
 import aiohttp
-import pytest
 
-from faultmaven.testing import FakeUpstream
 from tests.gateway.processes import serving
 
 CLIENT_KEY = "gk-canary-client-0123456789abcdef"
@@ -35,12 +33,6 @@ FRONTS = {
 FILE = f"""
 gateway: {{admin_keys: [{ADMIN_KEY}]}}
 """
-
-
-@pytest.fixture
-async def upstream():
-    async with FakeUpstream() as server:
-        yield server
 
 
 async def test_no_secret_leaves_the_gateways_process(upstream, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,12 +88,6 @@ async def read_to_end(reader: asyncio.StreamReader) -> Heard:
         if not data:
             return Heard(bytes(heard), "eof")
         heard += data
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[FakeUpstream]:
-    async with FakeUpstream() as running:
-        yield running
 
 
 @pytest.fixture

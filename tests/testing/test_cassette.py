@@ -35,12 +35,6 @@ def path(tmp_path):
     return tmp_path / "cassettes" / "talk.json"
 
 
-@pytest.fixture
-async def upstream():
-    async with FakeUpstream() as upstream:
-        yield upstream
-
-
 def comparable(response):
     data = response.to_dict()
     for name in ("response_time_ms", "route"):

@@ -33,19 +33,6 @@ def body(fault: str = "ok", *, stream: bool = False) -> bytes:
     ).encode()
 
 
-@pytest.fixture
-async def upstream():
-    async with FakeUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def transport():
-    transport = HTTPTransport("acme")
-    yield transport
-    await transport.close()
-
-
 async def fetch(transport, upstream, fault="ok", *, timeout_s=5.0, deadline=None):
     url = f"{upstream.base_url}/chat/completions"
     return await transport.fetch(

@@ -40,12 +40,6 @@ async def until_nothing_is_reusable(transport) -> None:
         await asyncio.sleep(0)
 
 
-@pytest.fixture
-async def upstream():
-    async with FakeUpstream() as server:
-        yield server
-
-
 async def test_connections_are_used_again(upstream):
     transport = HTTPTransport("acme")
 

@@ -18,20 +18,6 @@ from faultmaven.infrastructure.llm.errors import (
 from faultmaven.infrastructure.llm.http import HTTPTransport, TransportPolicy
 from faultmaven.infrastructure.llm.http.watchdog import Watchdog
 from faultmaven.infrastructure.llm.sse import SSEDecoder
-from faultmaven.testing import FakeUpstream
-
-
-@pytest.fixture
-async def upstream():
-    async with FakeUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def transport():
-    transport = HTTPTransport("acme")
-    yield transport
-    await transport.close()
 
 
 async def open_stream(

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from faultmaven.testing import FakeUpstream
 from tests.infrastructure.llm.providers.canned import CannedServer
 
 
@@ -13,10 +12,3 @@ async def canned() -> AsyncIterator[CannedServer]:
     """Give a server with prepared answers."""
     async with CannedServer() as server:
         yield server
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[FakeUpstream]:
-    """Give a fake upstream."""
-    async with FakeUpstream() as upstream:
-        yield upstream

@@ -31,7 +31,7 @@ from faultmaven.testing.answers import Question, Reply, make_answer
 from faultmaven.testing.listeners import broken_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    pass
 
 KEY = "sk-canary-0123456789abcdef"
 TEXT = make_answer(Question(), Reply(), 1).text
@@ -237,12 +237,6 @@ FAULTS: list[tuple[str, str, Outcome] | tuple[str, str, Outcome, Outcome]] = [
 ]  # fmt: skip
 PLAIN = [pytest.param(fault, outcomes[0], id=f"{n}-{fault}") for n, fault, *outcomes in FAULTS]
 STREAMED = [pytest.param(fault, outcomes[-1], id=f"{n}-{fault}") for n, fault, *outcomes in FAULTS]
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[FakeUpstream]:
-    async with FakeUpstream() as server:
-        yield server
 
 
 def provider(base_url: str, timeout_s: float = 20.0) -> OpenAIProvider:

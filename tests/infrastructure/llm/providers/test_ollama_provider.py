@@ -5,13 +5,6 @@ import pytest
 from faultmaven.infrastructure.llm.errors import ModelNotFoundError, ResponseFormatError
 from faultmaven.infrastructure.llm.providers.ollama_provider import OllamaProvider
 from faultmaven.infrastructure.llm.wire.assemble import assemble
-from faultmaven.testing import FakeUpstream
-
-
-@pytest.fixture
-async def upstream():
-    async with FakeUpstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture

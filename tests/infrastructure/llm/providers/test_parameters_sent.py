@@ -16,7 +16,7 @@ from faultmaven.infrastructure.llm.providers.anthropic_provider import Anthropic
 from faultmaven.infrastructure.llm.providers.http_provider import HTTPProvider
 from faultmaven.infrastructure.llm.providers.openai_provider import OpenAIProvider
 from faultmaven.infrastructure.llm.wire.assemble import assemble
-from faultmaven.testing import FakeUpstream, TokenUsage
+from faultmaven.testing import TokenUsage
 
 SCHEMA = {
     "type": "object",
@@ -24,12 +24,6 @@ SCHEMA = {
     "required": ["a"],
     "additionalProperties": False,
 }
-
-
-@pytest.fixture
-async def upstream():
-    async with FakeUpstream() as upstream:
-        yield upstream
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from faultmaven.infrastructure.llm.errors import (
 from faultmaven.infrastructure.llm.providers.openai_provider import OpenAIProvider
 from faultmaven.infrastructure.llm.retry import FakeClock
 from faultmaven.infrastructure.llm.wire.assemble import assemble
-from faultmaven.testing import FakeUpstream
 from faultmaven.testing.listeners import broken_port
 
 KEY = "sk-canary-0123456789abcdef"
@@ -53,12 +52,6 @@ def provider(base_url, **settings):
         clock=InstantClock(),
         **{"timeout": 20, **settings},
     )
-
-
-@pytest.fixture
-async def upstream():
-    async with FakeUpstream() as server:
-        yield server
 
 
 @pytest.fixture
