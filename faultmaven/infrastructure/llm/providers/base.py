@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import wraps
 from json import JSONDecodeError
@@ -31,7 +31,7 @@ from faultmaven.infrastructure.llm.errors import (
     ServerError,
 )
 from faultmaven.infrastructure.llm.pricing import Cost, price_call
-from faultmaven.infrastructure.llm.providers.config import ProviderConfig
+from faultmaven.infrastructure.llm.providers.config import ProviderConfig, make_provider_config
 from faultmaven.infrastructure.llm.providers.remedy import explain
 from faultmaven.infrastructure.llm.secret import redact, remember_secret
 from faultmaven.infrastructure.llm.tokens import count_prompt_tokens
@@ -45,10 +45,9 @@ from faultmaven.infrastructure.llm.types import (
     LLMMessage,
     LLMRequest,
     LLMResponse,
-    ToolCallDelta,
     Usage,
 )
-from faultmaven.infrastructure.llm.wire.answer import told_usage
+from faultmaven.infrastructure.llm.wire.answer import chunk_of
 from faultmaven.infrastructure.llm.wire.context_window import find_window
 from faultmaven.infrastructure.llm.wire.errors import parse_error
 from faultmaven.infrastructure.llm.wire.estimate import estimate_prompt_tokens
@@ -461,45 +460,6 @@ def _error_of(exc: Exception) -> LLMError:
     return ServerError(f"it failed: {text}")
 
 
-def make_provider_config(
-    config: ProviderConfig | Mapping[str, Any] | None, settings: Mapping[str, Any]
-) -> ProviderConfig:
-    """Make a config of a config, a mapping, single settings, or some of each.
-
-    Raises:
-        ConfigurationError: a setting has an unknown name.
-    """
-    if isinstance(config, ProviderConfig):
-        return replace(config, **_known(settings)) if settings else config
-    return ProviderConfig(**_known({**(config or {}), **settings}))
-
-
-def chunk_of(response: LLMResponse) -> LLMChunk:
-    """Give a whole answer as the one chunk of a stream."""
-    calls = [
-        ToolCallDelta.make(i, call.id, call.name, call.arguments_raw)
-        for i, call in enumerate(response.tool_calls)
-    ]
-    return LLMChunk(
-        text=response.content,
-        reasoning=response.reasoning,
-        tool_calls=calls or None,
-        finish_reason=response.finish_reason or "stop",
-        usage=usage_of(response),
-        model=response.model,
-        response_id=response.response_id,
-        finish_reason_raw=response.finish_reason_raw,
-        reasoning_details=response.reasoning_details or None,
-        refusal=response.refusal,
-        media=response.media or None,
-    )
-
-
-def usage_of(response: LLMResponse) -> Usage | None:
-    """Give what the provider reported of tokens; None for nothing."""
-    return told_usage(response) if response.usage_source == "reported" else None
-
-
 def _loop_time() -> float:
     return asyncio.get_running_loop().time()
 
@@ -507,9 +467,6 @@ def _loop_time() -> float:
 def elapsed_ms(started: float) -> int:
     """Give the milliseconds since a `perf_counter` reading, at least 1."""
     return max(1, round((time.perf_counter() - started) * 1000))
-
-
-_SETTINGS = {f.name for f in fields(ProviderConfig)}
 
 
 def _with_cache_counts(price: Callable[..., float | None]) -> Callable[..., float | None]:
@@ -525,20 +482,6 @@ def _with_cache_counts(price: Callable[..., float | None]) -> Callable[..., floa
         return price(self, model, input_tokens, output_tokens)
 
     return priced
-
-
-def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
-    values = dict(settings)
-    if "api_base" in values:
-        values["base_url"] = values.pop("api_base")
-    if "default_model" in values:
-        first = values.pop("default_model")
-        values["models"] = [first, *(m for m in values.get("models", ()) if m != first)]
-    unknown = sorted(values.keys() - _SETTINGS)
-    if unknown:
-        msg = f"unknown provider setting {unknown[0]!r}; known are {', '.join(sorted(_SETTINGS))}."
-        raise ConfigurationError(msg, code="unknown_setting")
-    return values
 
 
 def _call_arguments(request: LLMRequest) -> tuple[Any, dict[str, Any]]:

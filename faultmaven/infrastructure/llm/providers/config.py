@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from faultmaven.infrastructure.llm.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,3 +74,33 @@ class ProviderConfig:
             return getattr(self, key)
         except AttributeError:
             return self.row[key]
+
+
+_SETTINGS: Final = {f.name for f in fields(ProviderConfig)}
+
+
+def make_provider_config(
+    config: ProviderConfig | Mapping[str, Any] | None, settings: Mapping[str, Any]
+) -> ProviderConfig:
+    """Make a config of a config, a mapping, single settings, or some of each.
+
+    Raises:
+        ConfigurationError: a setting has an unknown name.
+    """
+    if isinstance(config, ProviderConfig):
+        return replace(config, **_known(settings)) if settings else config
+    return ProviderConfig(**_known({**(config or {}), **settings}))
+
+
+def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(settings)
+    if "api_base" in values:
+        values["base_url"] = values.pop("api_base")
+    if "default_model" in values:
+        first = values.pop("default_model")
+        values["models"] = [first, *(m for m in values.get("models", ()) if m != first)]
+    unknown = sorted(values.keys() - _SETTINGS)
+    if unknown:
+        msg = f"unknown provider setting {unknown[0]!r}; known are {', '.join(sorted(_SETTINGS))}."
+        raise ConfigurationError(msg, code="unknown_setting")
+    return values

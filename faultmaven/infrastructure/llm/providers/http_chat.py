@@ -23,21 +23,12 @@ from faultmaven.infrastructure.llm.errors import (
     StreamInterruptedError,
 )
 from faultmaven.infrastructure.llm.http.peeked_reply import PeekedReply
-from faultmaven.infrastructure.llm.providers.base import (
-    KEY_CHECK_TIMEOUT_S,
-    chunk_of,
-    elapsed_ms,
-)
+from faultmaven.infrastructure.llm.providers.base import KEY_CHECK_TIMEOUT_S, elapsed_ms
 from faultmaven.infrastructure.llm.providers.call import Call
-from faultmaven.infrastructure.llm.providers.http_service import (
-    HTTPService,
-    parse_json,
-)
+from faultmaven.infrastructure.llm.providers.http_service import HTTPService, parse_json
 from faultmaven.infrastructure.llm.providers.opened_stream import OpenedStream
 from faultmaven.infrastructure.llm.providers.remedy import explain
-from faultmaven.infrastructure.llm.retry import (
-    SYSTEM_CLOCK,
-)
+from faultmaven.infrastructure.llm.retry import SYSTEM_CLOCK
 from faultmaven.infrastructure.llm.secret import redact
 from faultmaven.infrastructure.llm.tokens import count_prompt_tokens
 from faultmaven.infrastructure.llm.types import (
@@ -49,9 +40,9 @@ from faultmaven.infrastructure.llm.types import (
     LLMRequest,
     LLMResponse,
     Route,
-    Usage,
     make_request,
 )
+from faultmaven.infrastructure.llm.wire.answer import chunk_of, told_usage
 from faultmaven.infrastructure.llm.wire.assemble import assemble
 from faultmaven.infrastructure.llm.wire.body_kind import EVENT_STREAM, JSON, holds_events
 from faultmaven.infrastructure.llm.wire.context_window import ContextWindows
@@ -87,7 +78,6 @@ _MODELS_KEPT = 512
 
 # What reading an answer of an unexpected shape raises in a transform.
 _SHAPE_ERRORS = (KeyError, IndexError, TypeError, AttributeError, ValueError)
-
 
 # What streams call themselves; Amazon's and Ollama's are no server-sent events.
 _STREAMS = (
@@ -493,7 +483,7 @@ class HTTPChat(HTTPService):
             told = response.input_tokens
             self._windows.learn(call.request, call.model, len(call.body), told)
         if response.cost_status != "actual":
-            cost = self.price(call.model, response.estimated_usage or _tokens_of(response))
+            cost = self.price(call.model, response.estimated_usage or told_usage(response))
             response.cost_usd, response.cost_status = cost.usd, cost.status
         return response
 
@@ -535,15 +525,6 @@ def _may_be_empty(response: LLMResponse) -> bool:
     return bool(said_otherwise or thought or response.media) or response.finish_reason in (
         "length",
         "content_filter",
-    )
-
-
-def _tokens_of(response: LLMResponse) -> Usage:
-    return Usage(
-        response.input_tokens,
-        response.output_tokens,
-        response.cache_read_tokens,
-        response.cache_write_tokens,
     )
 
 

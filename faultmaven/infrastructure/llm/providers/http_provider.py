@@ -13,21 +13,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from faultmaven.infrastructure.llm import codec
-from faultmaven.infrastructure.llm.errors import (
-    LLMError,
-)
-from faultmaven.infrastructure.llm.providers.base import (
-    chunk_of,
-)
+from faultmaven.infrastructure.llm.errors import LLMError
 from faultmaven.infrastructure.llm.providers.call import Call, Forward
 from faultmaven.infrastructure.llm.providers.http_chat import HTTPChat
 from faultmaven.infrastructure.llm.providers.remedy import explain
-from faultmaven.infrastructure.llm.types import (
-    LLMChunk,
-    LLMRequest,
-    LLMResponse,
-    Route,
-)
+from faultmaven.infrastructure.llm.types import LLMChunk, LLMRequest, LLMResponse, Route
+from faultmaven.infrastructure.llm.wire.answer import chunk_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

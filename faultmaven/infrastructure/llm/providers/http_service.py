@@ -38,9 +38,7 @@ from faultmaven.infrastructure.llm.retry import (
     call_with_retries,
 )
 from faultmaven.infrastructure.llm.secret import redact, remember_secret
-from faultmaven.infrastructure.llm.types import (
-    LLMRequest,
-)
+from faultmaven.infrastructure.llm.types import LLMRequest
 from faultmaven.infrastructure.llm.wire.errors import parse_error
 from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
 

@@ -1,10 +1,10 @@
-"""Building the response and the last chunk of an answer, the same for every dialect."""
+"""An answer as a response, as chunks and as token counts: the same for every dialect."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse, Usage
+from faultmaven.infrastructure.llm.types import LLMChunk, LLMResponse, ToolCallDelta, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,27 @@ def make_response(
         cost_usd=usage.cost_usd,
         cost_status="unknown" if usage.cost_usd is None else "actual",
         **fields,
+    )
+
+
+def chunk_of(response: LLMResponse) -> LLMChunk:
+    """Give a whole answer as the one chunk of a stream."""
+    calls = [
+        ToolCallDelta.make(i, call.id, call.name, call.arguments_raw)
+        for i, call in enumerate(response.tool_calls)
+    ]
+    return LLMChunk(
+        text=response.content,
+        reasoning=response.reasoning,
+        tool_calls=calls or None,
+        finish_reason=response.finish_reason or "stop",
+        usage=told_usage(response) if response.usage_source == "reported" else None,
+        model=response.model,
+        response_id=response.response_id,
+        finish_reason_raw=response.finish_reason_raw,
+        reasoning_details=response.reasoning_details or None,
+        refusal=response.refusal,
+        media=response.media or None,
     )
 
 
