@@ -136,7 +136,7 @@ def _row_problems(
     try:
         registry.check_class(name)
     except ConfigurationError as error:
-        said = error.message.removeprefix(f"{name}: ")
+        said = error.message.removeprefix(f"{status['source']}: {name}: ")
         return [Problem(status["source"], None, name, said)]
     return []
 

@@ -376,7 +376,7 @@ async def test_a_row_whose_class_cannot_be_used_changes_nothing(
         assert "acme/fake" in await names_of(client)
         reloads = client.gateway.meter.reloads
 
-    assert "acme: provider_class: " in caplog.text
+    assert "faultmaven.yaml:2: acme: provider_class: " in caplog.text
     assert said in caplog.text
     assert reloads == {"taken": 1, "refused": 1}
 
@@ -432,4 +432,5 @@ def test_the_check_before_a_start_finds_a_class_that_cannot_be_used(upstream, tm
     problems = check_set_up(ProviderRegistry(settings), GatewayOptions.of(settings))
 
     assert len(problems) == 1
+    assert "faultmaven.yaml:2: acme: provider_class: " in problems[0]
     assert "is not Python" in problems[0]

@@ -70,7 +70,11 @@ class Roster:
             return
         from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
 
-        load_provider_class(name, row["provider_class"], self.settings.config_folder)
+        try:
+            load_provider_class(name, row["provider_class"], self.settings.config_folder)
+        except ConfigurationError as error:
+            error.with_message(f"{stated.place}: {error.message}")
+            raise
 
     def row(self, name: str) -> dict[str, Any]:
         """Give a row complete, by its name or an alias; see `ProviderRegistry.get_row`."""
