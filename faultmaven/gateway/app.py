@@ -18,7 +18,7 @@ from faultmaven.gateway.faults import Fault
 from faultmaven.gateway.fronts import openai_error
 from faultmaven.gateway.idempotency import Replays
 from faultmaven.gateway.lean import LeanTransport
-from faultmaven.gateway.meter import Board, Meter, merged
+from faultmaven.gateway.meter import Meter, merged
 from faultmaven.gateway.naming import make_name_table
 from faultmaven.gateway.record import Record
 from faultmaven.gateway.reloads import Reloads
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from faultmaven.config.reload import State
     from faultmaven.gateway.auth import Caller
+    from faultmaven.gateway.board import Board
     from faultmaven.gateway.options import GatewayOptions
     from faultmaven.infrastructure.llm.providers.base import BaseLLMProvider
     from faultmaven.infrastructure.llm.providers.registry import ProviderRegistry

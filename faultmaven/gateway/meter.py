@@ -6,9 +6,6 @@ of them is asked answers for all.
 
 from __future__ import annotations
 
-import mmap
-import struct
-import zlib
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,8 +26,6 @@ DURATION_BUCKETS_S: Final = (
 # A client can invent names of models; only so many get numbers of their own.
 MAX_MODELS: Final = 200
 OTHER: Final = "other"
-REGION_BYTES: Final = 1024 * 1024
-_HEAD: Final = struct.Struct("<II")
 
 _Key = tuple[str, str, str, str]
 
@@ -183,22 +178,26 @@ class Meter:
 
     def collect(self) -> Iterator[Metric]:
         """Give Prometheus' families; called by its registry."""
-        from prometheus_client.core import (
-            CounterMetricFamily,
-            GaugeMetricFamily,
-            HistogramMetricFamily,
+        from prometheus_client.core import GaugeMetricFamily
+
+        yield from self._request_families()
+        yield from self._token_families()
+        yield from self._event_families()
+        yield from self._ledger_families()
+        yield from self.tally.collect()
+        yield from self.breakers.collect()
+        yield GaugeMetricFamily(
+            "faultmaven_in_flight", "Requests that are being answered.", value=self.in_flight
         )
 
+    def _request_families(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
         labels = ["front", "provider", "model", "outcome"]
-        pair = ["provider", "model"]
         requests = CounterMetricFamily(
             "faultmaven_requests", "Requests answered, well or not.", labels=labels
         )
         attempts = CounterMetricFamily("faultmaven_attempts", "Tries at providers.", labels=labels)
-        tokens = CounterMetricFamily(
-            "faultmaven_tokens", "Tokens, as reported or estimated.", labels=[*pair, "kind"]
-        )
-        cost = CounterMetricFamily("faultmaven_cost_usd", "US dollars.", labels=pair)
         duration = HistogramMetricFamily(
             "faultmaven_request_duration_seconds", "Until the end of the answer.", labels=labels
         )
@@ -212,25 +211,42 @@ class Meter:
             duration.add_metric(names, _cumulated(series.durations), series.numbers[2])
             if any(series.firsts):
                 first.add_metric(names, _cumulated(series.firsts), series.numbers[3])
+        yield from (requests, attempts, duration, first)
+
+    def _token_families(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily
+
+        pair = ["provider", "model"]
+        tokens = CounterMetricFamily(
+            "faultmaven_tokens", "Tokens, as reported or estimated.", labels=[*pair, "kind"]
+        )
+        cost = CounterMetricFamily("faultmaven_cost_usd", "US dollars.", labels=pair)
         for (provider, model), numbers in sorted(self._by_model().items()):
             for place, kind in enumerate(_TOKEN_KINDS, 4):
                 tokens.add_metric([provider, model, kind], numbers[place])
             cost.add_metric([provider, model], numbers[9])
-        yield from (requests, attempts, duration, first, tokens, cost)
+        yield from (tokens, cost)
+
+    def _event_families(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily
+
         odd = CounterMetricFamily(
             "faultmaven_upstream_oddities",
             "Answers taken although their form was not the usual one.",
             labels=["provider", "kind"],
         )
-        for names_of_oddity, times in sorted(self.oddities.items()):
-            odd.add_metric(names_of_oddity, times)
-        yield odd
+        for names, times in sorted(self.oddities.items()):
+            odd.add_metric(names, times)
         reloads = CounterMetricFamily(
             "faultmaven_config_reloads", "Readings of a changed configuration.", labels=["outcome"]
         )
         for outcome, times in self.reloads.items():
             reloads.add_metric([outcome], times)
-        yield reloads
+        yield from (odd, reloads)
+
+    def _ledger_families(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
         yield CounterMetricFamily(
             "faultmaven_ledger_dropped", "Rows missing in the ledger.", value=self.ledger_dropped
         )
@@ -241,11 +257,6 @@ class Meter:
             "faultmaven_ledger_failing",
             "Processes that cannot write to the ledger.",
             value=self.ledger_failing,
-        )
-        yield from self.tally.collect()
-        yield from self.breakers.collect()
-        yield GaugeMetricFamily(
-            "faultmaven_in_flight", "Requests that are being answered.", value=self.in_flight
         )
 
     def _by_model(self) -> dict[tuple[str, str], list[float]]:
@@ -265,48 +276,6 @@ class Meter:
             else:
                 self._models.add((provider, model))
         return self._series.setdefault(key, Series())
-
-
-class Board:
-    """Memory that all workers see: each writes its own region, anyone reads all and the common one.
-
-    Args:
-        regions: how many workers there are.
-    """
-
-    def __init__(self, regions: int) -> None:
-        self._regions = regions
-        self._memory = mmap.mmap(-1, (regions + 1) * REGION_BYTES)
-
-    def say(self, data: bytes) -> None:
-        """Tell all workers something, in place of what was said before."""
-        self.write(self._regions, data)
-
-    def heard(self) -> bytes | None:
-        """Give what was said last; None for nothing, or while it is being said."""
-        return self.read(self._regions)
-
-    def write(self, region: int, data: bytes) -> None:
-        """Show a worker's numbers; what does not fit is not shown."""
-        if len(data) > REGION_BYTES - _HEAD.size:
-            return
-        start = region * REGION_BYTES
-        head = _HEAD.pack(len(data), zlib.crc32(data))
-        self._memory[start + _HEAD.size : start + _HEAD.size + len(data)] = data
-        self._memory[start : start + _HEAD.size] = head
-
-    def read(self, region: int) -> bytes | None:
-        """Give a worker's numbers; None for none, or while they are being written."""
-        start = region * REGION_BYTES
-        size, checksum = _HEAD.unpack_from(self._memory, start)
-        data = self._memory[start + _HEAD.size : start + _HEAD.size + size]
-        return data if size and zlib.crc32(data) == checksum else None
-
-    def others(self, region: int) -> Iterator[bytes]:
-        """Give the numbers of all other workers."""
-        for other in range(self._regions):
-            if other != region and (data := self.read(other)) is not None:
-                yield data
 
 
 def merged(meter: Meter, others: Iterable[bytes]) -> Meter:

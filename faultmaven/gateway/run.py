@@ -14,10 +14,10 @@ from faultmaven.config.reload import INTERVAL_S, Watcher
 from faultmaven.config.settings import load_settings
 from faultmaven.gateway.app import Gateway
 from faultmaven.gateway.banner import Greeter
+from faultmaven.gateway.board import Board
 from faultmaven.gateway.books import find_ledger
 from faultmaven.gateway.life import Hangup, serve
 from faultmaven.gateway.listener import bind
-from faultmaven.gateway.meter import Board
 from faultmaven.gateway.reloads import Configuration
 from faultmaven.gateway.table import add_all
 from faultmaven.infrastructure.llm.errors import ConfigurationError, UnknownProviderError

@@ -6,7 +6,7 @@ import json
 import logging
 from types import SimpleNamespace
 
-from faultmaven.gateway.meter import Board
+from faultmaven.gateway.board import Board
 from faultmaven.gateway.run import check_set_up, make_gateway
 from faultmaven.gateway.service import Service
 from tests.gateway.conftest import KEY, MESSAGES, events_of
