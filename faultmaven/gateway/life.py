@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from faultmaven.gateway.app import Gateway
+    from faultmaven.gateway.options import GatewayOptions
 
 
 async def serve(gateway: Gateway, sock: socket.socket | None, ready: Any = None) -> None:
@@ -54,23 +55,8 @@ async def serve(gateway: Gateway, sock: socket.socket | None, ready: Any = None)
         ready(server.port)
     await stopping.wait()
     watching.cancel()
-    options = gateway.options
-    draining = asyncio.create_task(server.stop(options.drain_s, options.ready_delay_s))
-    forcing = asyncio.create_task(forced.wait())
-    await asyncio.wait({draining, forcing}, return_when=asyncio.FIRST_COMPLETED)
-    forcing.cancel()
-    if not draining.done():
-        draining.cancel()
-        await server.stop()
-    else:
-        await draining
-    # A signal that comes now, while the process ends by itself, must not make it fail: it waits until
-    # its handler, which is the default one for a moment, ignores it.
-    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    signal.pthread_sigmask(signal.SIG_BLOCK, handled)
-    for name in handled:
-        loop.remove_signal_handler(name)
-        signal.signal(name, signal.SIG_IGN)
+    await _drain(server, gateway.options, forced)
+    _ignore_signals()
 
 
 class Hangup:
@@ -83,6 +69,30 @@ class Hangup:
     def is_end(self) -> bool:
         """Tell whether the process was started on a terminal, and that is gone."""
         return self._had_terminal and not sys.stderr.isatty()
+
+
+async def _drain(server: GatewayServer, options: GatewayOptions, forced: asyncio.Event) -> None:
+    """Let requests end, until their time is over or it is forced."""
+    draining = asyncio.create_task(server.stop(options.drain_s, options.ready_delay_s))
+    forcing = asyncio.create_task(forced.wait())
+    await asyncio.wait({draining, forcing}, return_when=asyncio.FIRST_COMPLETED)
+    forcing.cancel()
+    if not draining.done():
+        draining.cancel()
+        await server.stop()
+    else:
+        await draining
+
+
+def _ignore_signals() -> None:
+    """Have a signal that comes while the process ends by itself not make it fail."""
+    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    # One that comes now waits until its handler, which is the default one for a moment, ignores it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, handled)
+    loop = asyncio.get_running_loop()
+    for name in handled:
+        loop.remove_signal_handler(name)
+        signal.signal(name, signal.SIG_IGN)
 
 
 def _end_with_parent(end: Callable[[], None]) -> None:
