@@ -16,13 +16,13 @@ from faultmaven.infrastructure.llm.errors import LLMError, ResponseFormatError
 from faultmaven.infrastructure.llm.providers.provider_class import load_provider_class
 from faultmaven.infrastructure.llm.types import LLMResponse
 from faultmaven.infrastructure.llm.wire.assemble import assemble
-from faultmaven.infrastructure.llm.wire.errors import error_class_name
 from tests.infrastructure.llm.wire.dialect_checks import (
     assert_facts,
     assert_text,
     recorded,
     stream_bytes,
 )
+from tests.infrastructure.llm.wire.error_words import word_of
 from tests.recordings.replay import body_of, replaying
 
 KEY = "sk-recordings-0123456789"
@@ -107,7 +107,7 @@ async def stream(provider, chunks):
 
 def assert_error(error, expected):
     accepted = [expected["class"], *expected.get("class_also", ())]
-    assert error_class_name(error) in accepted
+    assert word_of(error) in accepted
     assert error.retryable == expected["retryable"]
     if expected.get("message"):
         assert expected["message"] in (error.upstream_message or error.message)

@@ -12,23 +12,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from faultmaven.infrastructure.llm import codec
-from faultmaven.infrastructure.llm.errors import (
-    AuthenticationError,
-    BudgetExceededError,
-    ContentFilterError,
-    ContextLengthError,
-    InvalidRequestError,
-    LLMConnectionError,
-    LLMError,
-    LLMTimeoutError,
-    ModelNotFoundError,
-    OverloadedError,
-    PermissionDeniedError,
-    RateLimitError,
-    ResponseFormatError,
-    ServerError,
-    StreamInterruptedError,
-)
 from faultmaven.infrastructure.llm.retry import apply_retry_headers
 from faultmaven.infrastructure.llm.secret import redact
 from faultmaven.infrastructure.llm.wire.error_class import choose_class
@@ -36,6 +19,8 @@ from faultmaven.infrastructure.llm.wire.error_text import MAX_TEXT_BYTES, Detail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from faultmaven.infrastructure.llm.errors import LLMError
 
 # A body that is larger is read as text: no provider explains itself in a megabyte.
 MAX_JSON_BYTES: Final = 1024 * 1024
@@ -49,24 +34,6 @@ _REQUEST_ID_HEADERS: Final = (
     "apim-request-id",
     "x-ms-request-id",
     "cf-ray",
-)
-
-# The most special classes first: the first that fits names the error.
-_NAMES: Final[tuple[tuple[type[LLMError], str], ...]] = (
-    (AuthenticationError, "authentication"),
-    (PermissionDeniedError, "permission"),
-    (ModelNotFoundError, "not_found"),
-    (BudgetExceededError, "quota"),
-    (RateLimitError, "rate_limit"),
-    (ContextLengthError, "context_length"),
-    (ContentFilterError, "content_filter"),
-    (InvalidRequestError, "invalid_request"),
-    (OverloadedError, "overloaded"),
-    (ServerError, "server"),
-    (LLMTimeoutError, "timeout"),
-    (LLMConnectionError, "connection"),
-    (ResponseFormatError, "response_format"),
-    (StreamInterruptedError, "stream_interrupted"),
 )
 
 
@@ -95,11 +62,6 @@ def parse_error_object(
         status = int(code)
     lowered = {name.lower(): value for name, value in (headers or {}).items()}
     return _build(status, lowered, details)
-
-
-def error_class_name(error: LLMError) -> str:
-    """Say an error's kind in one word of a small vocabulary: `rate_limit`, `quota`, `server`."""
-    return next((name for kind, name in _NAMES if isinstance(error, kind)), "unknown")
 
 
 def _read(body: bytes) -> Details:

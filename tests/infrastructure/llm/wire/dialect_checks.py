@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from faultmaven.infrastructure.llm.wire.assemble import assemble
-from faultmaven.infrastructure.llm.wire.errors import error_class_name
+from tests.infrastructure.llm.wire.error_words import word_of
 from tests.splits import split
 
 FOLDER = os.environ.get("FAULTMAVEN_RECORDINGS", "")
@@ -96,7 +96,7 @@ def assert_stream_matches(make_reader, data, expected, cuts=()):
         if failure.get("message"):
             assert failure["message"] in (reader.error.upstream_message or reader.error.message)
         accepted = [failure["class"], *failure.get("class_also", ())]
-        assert error_class_name(reader.error) in accepted
+        assert word_of(reader.error) in accepted
         assert reader.error.retryable == failure["retryable"]
         assert_text(assemble(chunks), expected)
         return

@@ -22,11 +22,11 @@ from faultmaven.infrastructure.llm.errors import (
 from faultmaven.infrastructure.llm.secret import remember_secret
 from faultmaven.infrastructure.llm.wire.errors import (
     MAX_MARKUP_BYTES,
-    error_class_name,
     parse_error,
     parse_error_object,
 )
 from tests.growth import MOST, TIMES, Growth
+from tests.infrastructure.llm.wire.error_words import word_of
 
 from .dialect_checks import recorded
 
@@ -80,7 +80,7 @@ def test_recorded_error_is_read(exchange, expected):
     error = parse(response["status"] or 200, body, response["headers"] or {})
 
     assert error.upstream_message == expected["message"]
-    assert error_class_name(error) in [expected["class"], *expected.get("class_also", ())]
+    assert word_of(error) in [expected["class"], *expected.get("class_also", ())]
     assert error.retryable is expected["retryable"]
     code = expected["error_code"]
     assert error.code == (None if code is None else str(code))
@@ -294,7 +294,7 @@ def test_any_json_gives_an_error(data, status):
     error = parse(status, data)
 
     assert isinstance(error, LLMError)
-    assert error_class_name(error) != "unknown"
+    assert word_of(error)
     assert error.code is None or isinstance(error.code, str)
 
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from faultmaven.infrastructure.llm.wire.assemble import assemble
-from faultmaven.infrastructure.llm.wire.errors import error_class_name
 from faultmaven.infrastructure.llm.wire.models import model_ids_from_wire
 from faultmaven.infrastructure.llm.wire.openai_chat import response_from_wire
 from faultmaven.infrastructure.llm.wire.openai_chat_stream import OpenAIChatStreamReader
+from tests.infrastructure.llm.wire.error_words import word_of
 from tests.splits import cut_places
 
 from .dialect_checks import (
@@ -39,7 +39,7 @@ def test_stream_has_the_recorded_facts(exchange, expected):
     if failure:
         assert reader.error.upstream_message == failure["message"]
         assert str(reader.error.code) == str(failure["error_code"])
-        assert error_class_name(reader.error) == failure["class"]
+        assert word_of(reader.error) == failure["class"]
         assert reader.error.retryable == failure["retryable"]
     else:
         assert all(chunk.finish_reason is None for chunk in chunks[:-1])
