@@ -1,4 +1,4 @@
-"""What every test may use: the repository, an empty project, a provider's server, and recorded exchanges."""
+"""What every test may use: the repository, an empty project, and a provider's server."""
 
 from __future__ import annotations
 
@@ -83,14 +83,3 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 def root() -> Path:
     """Return the top of the repository."""
     return ROOT
-
-
-@pytest.fixture(scope="session")
-def recordings() -> Path:
-    """Return the folder of recorded exchanges, named by FAULTMAVEN_RECORDINGS."""
-    folder = os.environ.get("FAULTMAVEN_RECORDINGS")
-    if not folder:
-        pytest.skip("FAULTMAVEN_RECORDINGS names no folder of recorded exchanges")
-    path = Path(folder)
-    assert (path / "INDEX.json").is_file(), f"no INDEX.json in {path}"
-    return path

@@ -8,17 +8,44 @@ import re
 import signal
 import socket
 import subprocess
-from pathlib import Path
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
 from faultmaven.testing import FakeUpstream
 from tests.gateway.conftest import KEY, MESSAGES, environment, events_of
-from tests.gateway.processes import HANG_S, SERVE, surroundings
+from tests.gateway.processes import HANG_S, SERVE, Served, surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
 # For what ends, which without a signal would go on for half a minute and more.
 DEADLINE_S = 25
+BEARER = {"Authorization": f"Bearer {KEY}"}
+
+
+@asynccontextmanager
+async def streaming(gateway: Served) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Ask for a stream, which begins, and goes on when the upstream is released."""
+    body = {"model": "openai/fm:hold", "messages": MESSAGES, "stream": True}
+    async with (
+        aiohttp.ClientSession(gateway.url, headers=BEARER) as session,
+        session.post("/v1/chat/completions", json=body) as reply,
+    ):
+        await reply.content.readline()
+        yield reply
+
+
+async def chat_status(gateway: Served) -> int:
+    body = {"model": "openai/fake", "messages": MESSAGES}
+    async with (
+        aiohttp.ClientSession(gateway.url, headers=BEARER) as session,
+        session.post("/v1/chat/completions", json=body) as reply,
+    ):
+        return reply.status
 
 
 async def ask_for_ever(url: str) -> None:
@@ -47,15 +74,12 @@ async def test_the_banner_shows_clients_the_way_and_no_key(launch):
 
 async def test_sigterm_lets_streams_end(launch, upstream):
     gateway = await launch()
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
-        body = {"model": "openai/fm:hold", "messages": MESSAGES, "stream": True}
-        async with session.post(gateway.url + "/v1/chat/completions", json=body) as reply:
-            await reply.content.readline()
-            gateway.process.terminate()
-            with pytest.raises(aiohttp.ClientError):
-                await ask_for_ever(gateway.url)
-            upstream.release()
-            rest = await reply.text()
+    async with streaming(gateway) as reply:
+        gateway.process.terminate()
+        with pytest.raises(aiohttp.ClientError):
+            await ask_for_ever(gateway.url)
+        upstream.release()
+        rest = await reply.text()
 
     assert events_of(rest)[-1] == "[DONE]"
     assert await gateway.end(DEADLINE_S) == 0
@@ -63,21 +87,18 @@ async def test_sigterm_lets_streams_end(launch, upstream):
 
 async def test_sigterm_closes_connections_without_a_request(launch, upstream):
     gateway = await launch()
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
-        body = {"model": "openai/fm:hold", "messages": MESSAGES, "stream": True}
-        async with session.post(gateway.url + "/v1/chat/completions", json=body) as reply:
-            await reply.content.readline()
-            fresh, fresh_writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-            kept, kept_writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-            kept_writer.write(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n")
-            await kept.readuntil(b'"ok"}')
-            gateway.process.terminate()
-            async with asyncio.timeout(DEADLINE_S):
-                assert (await fresh.read(), await kept.read()) == (b"", b"")
-            for writer in (fresh_writer, kept_writer):
-                writer.close()
-            upstream.release()
-            rest = await reply.text()
+    async with streaming(gateway) as reply:
+        fresh, fresh_writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        kept, kept_writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        kept_writer.write(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n")
+        await kept.readuntil(b'"ok"}')
+        gateway.process.terminate()
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await fresh.read(), await kept.read()) == (b"", b"")
+        for writer in (fresh_writer, kept_writer):
+            writer.close()
+        upstream.release()
+        rest = await reply.text()
 
     assert events_of(rest)[-1] == "[DONE]"
 
@@ -85,21 +106,16 @@ async def test_sigterm_closes_connections_without_a_request(launch, upstream):
 async def test_connections_are_taken_until_the_readiness_delay_is_over(launch, upstream, tmp_path):
     (tmp_path / "faultmaven.yaml").write_text("gateway: {ready_delay_s: 3}\n")
     gateway = await launch()
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
-        body = {"model": "openai/fm:hold", "messages": MESSAGES, "stream": True}
-        async with session.post(gateway.url + "/v1/chat/completions", json=body) as reply:
-            await reply.content.readline()
-            gateway.process.terminate()
-            async with asyncio.timeout(DEADLINE_S):
-                while await ready_status(gateway.url) != 503:
-                    pass
-            plain = {"model": "openai/fake", "messages": MESSAGES}
-            async with session.post(gateway.url + "/v1/chat/completions", json=plain) as later:
-                assert later.status == 200
-            with pytest.raises(aiohttp.ClientError):
-                await ask_for_ever(gateway.url)
-            upstream.release()
-            rest = await reply.text()
+    async with streaming(gateway) as reply:
+        gateway.process.terminate()
+        async with asyncio.timeout(DEADLINE_S):
+            while await ready_status(gateway.url) != 503:
+                pass
+        assert await chat_status(gateway) == 200
+        with pytest.raises(aiohttp.ClientError):
+            await ask_for_ever(gateway.url)
+        upstream.release()
+        rest = await reply.text()
 
     assert events_of(rest)[-1] == "[DONE]"
     assert await gateway.end(DEADLINE_S) == 0
@@ -118,15 +134,12 @@ async def test_a_second_signal_ends_the_readiness_delay(launch, tmp_path):
 
 async def test_a_second_signal_ends_streams_with_an_error(launch, upstream):
     gateway = await launch()
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
-        body = {"model": "openai/fm:hold", "messages": MESSAGES, "stream": True}
-        async with session.post(gateway.url + "/v1/chat/completions", json=body) as reply:
-            await reply.content.readline()
-            gateway.process.terminate()
-            with pytest.raises(aiohttp.ClientError):
-                await ask_for_ever(gateway.url)
-            gateway.process.terminate()
-            rest = await reply.text()
+    async with streaming(gateway) as reply:
+        gateway.process.terminate()
+        with pytest.raises(aiohttp.ClientError):
+            await ask_for_ever(gateway.url)
+        gateway.process.terminate()
+        rest = await reply.text()
 
     assert "shutting down" in events_of(rest)[-1]
     assert await gateway.over(DEADLINE_S) == 0
@@ -135,12 +148,8 @@ async def test_a_second_signal_ends_streams_with_an_error(launch, upstream):
 async def test_workers_share_a_port_and_their_numbers(launch):
     gateway = await launch("--workers", "2")
     seen = 0
-    headers = {"Authorization": f"Bearer {KEY}"}
     for _ in range(12):
-        async with aiohttp.ClientSession(headers=headers) as session:
-            body = {"model": "openai/fake", "messages": MESSAGES}
-            async with session.post(gateway.url + "/v1/chat/completions", json=body) as reply:
-                assert reply.status == 200
+        assert await chat_status(gateway) == 200
     async with asyncio.timeout(DEADLINE_S):
         while seen < 12:
             async with (
