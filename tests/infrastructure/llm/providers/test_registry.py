@@ -220,6 +220,17 @@ def test_local_row_of_the_users_own_is_always_available() -> None:
     assert {"mine", "fastchat"} <= set(registry.get_available_providers())
 
 
+def test_a_row_that_is_unregistered_is_nobodys() -> None:
+    registry = get_registry()
+    registry.register("acme", ROW)
+
+    registry.unregister("acme")
+
+    assert "acme" not in registry.get_all_provider_names()
+    with pytest.raises(errors.UnknownProviderError, match="acme"):
+        registry.unregister("acme")
+
+
 def test_the_embedded_provider_answers_where_nothing_is_set() -> None:
     assert get_registry().get_fallback_chain() == ["embedded"]
 
