@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from faultmaven import __version__
 from faultmaven.gateway.answer import Answer
+from faultmaven.gateway.described_bodies import MODEL, SCHEMAS, TEXT
 from faultmaven.gateway.pages import id_field
 from faultmaven.gateway.paging import MAX_PAGE
 from faultmaven.gateway.routes import Route
@@ -15,9 +16,8 @@ from faultmaven.infrastructure.llm import codec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from faultmaven.gateway.described_bodies import Schema
     from faultmaven.gateway.routes import Visit
-
-Schema = dict[str, Any]
 
 _KEYS: Final[list[Schema]] = [{"bearer": []}, {"apiKey": []}, {"googleKey": []}]
 _FOR_ADMINISTRATORS: Final[Schema] = {
@@ -26,50 +26,6 @@ _FOR_ADMINISTRATORS: Final[Schema] = {
 }
 # OpenAPI 3.1 has no schema for events; tools hold them against one that is given.
 _EVENTS: Final[Schema] = {"text/event-stream": {}}
-_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
-_MODEL: Final[Schema] = {"type": "string", "pattern": "^[!-~][ -~]{0,255}$"}
-_NUMBER: Final[Schema] = {"type": ["number", "null"]}
-_COUNT: Final[Schema] = {"type": ["integer", "null"]}
-_FLAG: Final[Schema] = {"type": ["boolean", "null"]}
-_OBJECT: Final[Schema] = {"type": "object"}
-_TEXT_OR_LIST: Final[Schema] = {"type": ["string", "array", "null"]}
-_MESSAGES: Final[Schema] = {
-    "type": "array",
-    "minItems": 1,
-    "items": {
-        "type": "object",
-        "required": ["role"],
-        "properties": {
-            "role": {"enum": ["system", "developer", "user", "assistant", "tool", "function"]},
-            "content": {"type": ["string", "array", "null"], "items": _OBJECT},
-        },
-    },
-}
-_TURNS: Final[Schema] = {
-    "type": "array",
-    "minItems": 1,
-    "items": {
-        "type": "object",
-        "required": ["role", "content"],
-        "properties": {
-            "role": {"enum": ["user", "assistant", "system"]},
-            "content": {"type": ["string", "array"], "items": _OBJECT},
-        },
-    },
-}
-_TEXT_OR_LIST_OF: Final[Schema] = {"type": ["string", "array"], "minLength": 1, "minItems": 1}
-_TOOLS: Final[Schema] = {"type": ["array", "null"], "items": _OBJECT}
-_CONTENT: Final[Schema] = _OBJECT | {
-    "required": ["parts"],
-    "properties": {
-        "role": {"enum": ["user", "model"]},
-        "parts": {
-            "type": "array",
-            "minItems": 1,
-            "items": {"type": "object", "required": ["text"], "properties": {"text": _TEXT}},
-        },
-    },
-}
 
 
 class Specification:
@@ -108,12 +64,24 @@ def make_specification() -> Schema:
                 "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
                 "googleKey": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
             },
-            "schemas": _SCHEMAS,
+            "schemas": SCHEMAS,
         },
     }
 
 
 def _paths() -> Schema:
+    return {
+        **_openai_and_anthropic_paths(),
+        **_gemini_paths(),
+        **_passed_paths(),
+        "/chat": {"post": _call("chat", "ServiceRequest", "ServiceAnswer")},
+        "/models": {"get": _read("listServiceModels", "ServiceModels")},
+        "/command": {"post": _quick_call("command", "Command", "Any")},
+        **_operators_paths(),
+    }
+
+
+def _openai_and_anthropic_paths() -> Schema:
     return {
         "/v1/chat/completions": {"post": _call("createChatCompletion", "ChatRequest", "Chat")},
         "/v1/completions": {"post": _call("createCompletion", "CompletionRequest", "Completion")},
@@ -143,7 +111,7 @@ def _paths() -> Schema:
             "get": _read("showModel", "Model", "Any")
             | {
                 "parameters": [
-                    _path_parameter("id", "A model's name; it may hold slashes.", _MODEL)
+                    _path_parameter("id", "A model's name; it may hold slashes.", MODEL)
                 ]
             }
         },
@@ -156,49 +124,11 @@ def _paths() -> Schema:
             }
             for method in ("get", "delete")
         },
-        **_gemini_paths(),
-        "/p/{provider}/{path}": {
-            method: {
-                "operationId": f"{method}Passed",
-                "summary": "Another endpoint of a provider, with its key in place of the client's.",
-                "parameters": [
-                    _path_parameter("provider", "A configured provider."),
-                    _path_parameter("path", "What follows the provider's address."),
-                ],
-                "responses": {"default": {"description": "The provider's own answer."}},
-            }
-            for method in ("delete", "get", "patch", "post", "put")
-        },
-        "/chat": {"post": _call("chat", "ServiceRequest", "ServiceAnswer")},
-        "/models": {"get": _read("listServiceModels", "ServiceModels")},
-        "/command": {"post": _quick_call("command", "Command", "Any")},
-        "/health": {"get": _read("health", "Any", is_open=True, unwell=True)},
-        "/health/live": {"get": _read("live", "Any", is_open=True)},
-        "/health/ready": {"get": _read("ready", "Any", is_open=True, unwell=True)},
-        "/health/providers": {"get": _read("providers", "Any") | _FOR_ADMINISTRATORS},
-        "/metrics": {
-            "get": {
-                "operationId": "metrics",
-                **_FOR_ADMINISTRATORS,
-                "responses": {
-                    "200": {
-                        "description": "Numbers in Prometheus' text form.",
-                        "content": {"text/plain": {"schema": {"type": "string"}}},
-                    },
-                    **_errors("Error"),
-                },
-            }
-        },
-        "/openapi.json": {"get": _read("openapi", "Any", is_open=True)},
-        "/": {"get": _home()},
-        "/dashboard/numbers": {"get": _read("dashboardNumbers", "Any") | _FOR_ADMINISTRATORS},
-        "/dashboard/page.css": {"get": _page("dashboardStyle", "text/css")},
-        "/dashboard/page.js": {"get": _page("dashboardScript", "text/javascript")},
     }
 
 
 def _gemini_paths() -> Schema:
-    model = _path_parameter("model", "A model's name; it may hold slashes.", _MODEL)
+    model = _path_parameter("model", "A model's name; it may hold slashes.", MODEL)
     alt = {"name": "alt", "in": "query", "required": True, "schema": {"const": "sse"}}
     verbs = {
         "generateContent": ("GenerateRequest", "Generated", [model]),
@@ -227,6 +157,50 @@ def _gemini_paths() -> Schema:
             call["responses"]["200"]["content"] = content
             paths[f"/{version}/models/{{model}}:{verb}"] = {"post": call}
     return paths
+
+
+def _passed_paths() -> Schema:
+    return {
+        "/p/{provider}/{path}": {
+            method: {
+                "operationId": f"{method}Passed",
+                "summary": "Another endpoint of a provider, with its key in place of the client's.",
+                "parameters": [
+                    _path_parameter("provider", "A configured provider."),
+                    _path_parameter("path", "What follows the provider's address."),
+                ],
+                "responses": {"default": {"description": "The provider's own answer."}},
+            }
+            for method in ("delete", "get", "patch", "post", "put")
+        },
+    }
+
+
+def _operators_paths() -> Schema:
+    return {
+        "/health": {"get": _read("health", "Any", is_open=True, unwell=True)},
+        "/health/live": {"get": _read("live", "Any", is_open=True)},
+        "/health/ready": {"get": _read("ready", "Any", is_open=True, unwell=True)},
+        "/health/providers": {"get": _read("providers", "Any") | _FOR_ADMINISTRATORS},
+        "/metrics": {
+            "get": {
+                "operationId": "metrics",
+                **_FOR_ADMINISTRATORS,
+                "responses": {
+                    "200": {
+                        "description": "Numbers in Prometheus' text form.",
+                        "content": {"text/plain": {"schema": {"type": "string"}}},
+                    },
+                    **_errors("Error"),
+                },
+            }
+        },
+        "/openapi.json": {"get": _read("openapi", "Any", is_open=True)},
+        "/": {"get": _home()},
+        "/dashboard/numbers": {"get": _read("dashboardNumbers", "Any") | _FOR_ADMINISTRATORS},
+        "/dashboard/page.css": {"get": _page("dashboardStyle", "text/css")},
+        "/dashboard/page.js": {"get": _page("dashboardScript", "text/javascript")},
+    }
 
 
 def _call(
@@ -308,20 +282,12 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _path_parameter(name: str, text: str, schema: Schema = _TEXT) -> Schema:
+def _path_parameter(name: str, text: str, schema: Schema = TEXT) -> Schema:
     return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
 
 
-def _page_parameter(name: str, text: str, schema: Schema = _TEXT) -> Schema:
+def _page_parameter(name: str, text: str, schema: Schema = TEXT) -> Schema:
     return {"name": name, "in": "query", "description": text, "schema": schema}
-
-
-def _request(required: list[str], **fields: Schema) -> Schema:
-    return {"type": "object", "required": required, "properties": fields}
-
-
-def _answer(**fields: Schema) -> Schema:
-    return {"type": "object", "required": list(fields), "properties": fields}
 
 
 _PAGE_SIZE: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}
@@ -331,128 +297,3 @@ _GEMINI_PAGES: Final = [
     ),
     _page_parameter("pageToken", "Google's clients: what `nextPageToken` said."),
 ]
-_SAMPLING: Final[dict[str, Schema]] = {
-    "temperature": _NUMBER,
-    "top_p": _NUMBER,
-    "stream": _FLAG,
-}
-_SCHEMAS: Final[dict[str, Schema]] = {
-    "Any": _OBJECT,
-    "ChatRequest": _request(
-        ["model", "messages"],
-        model=_MODEL,
-        messages=_MESSAGES,
-        max_tokens=_COUNT,
-        max_completion_tokens=_COUNT,
-        stop=_TEXT_OR_LIST,
-        seed=_COUNT,
-        tools=_TOOLS,
-        tool_choice={"type": ["string", "object", "null"]},
-        response_format={"type": ["object", "null"]},
-        stream_options={"type": ["object", "null"]},
-        **_SAMPLING,
-    ),
-    "Chat": _answer(id=_TEXT, object={"const": "chat.completion"}, choices={"type": "array"}),
-    "CompletionRequest": _request(
-        ["model", "prompt"],
-        model=_MODEL,
-        prompt=_TEXT_OR_LIST_OF | {"maxItems": 1, "items": _TEXT},
-        max_tokens=_COUNT,
-        stop=_TEXT_OR_LIST,
-        seed=_COUNT,
-        **_SAMPLING,
-    ),
-    "Completion": _answer(
-        id=_TEXT, object={"const": "text_completion"}, choices={"type": "array"}
-    ),
-    "ResponsesRequest": _request(
-        ["model", "input"],
-        model=_MODEL,
-        input=_TEXT_OR_LIST_OF
-        | {"items": {"type": ["string", "integer", "array"], "minLength": 1, "minItems": 1}},
-        instructions={"type": ["string", "null"]},
-        max_output_tokens=_COUNT,
-        tools=_TOOLS,
-        **_SAMPLING,
-    ),
-    "Response": _answer(id=_TEXT, object={"const": "response"}, output={"type": "array"}),
-    "EmbeddingsRequest": _request(
-        ["model", "input"],
-        model=_MODEL,
-        input=_TEXT_OR_LIST_OF
-        | {"items": {"type": ["string", "integer", "array"], "minLength": 1, "minItems": 1}},
-        dimensions=_COUNT,
-        encoding_format={"enum": ["float", "base64", None]},
-    ),
-    "Embeddings": _answer(object={"const": "list"}, data={"type": "array"}),
-    "MessagesRequest": _request(
-        ["model", "messages", "max_tokens"],
-        model=_MODEL,
-        messages=_TURNS,
-        max_tokens={"type": "integer"},
-        system=_TEXT_OR_LIST,
-        tools=_TOOLS,
-        tool_choice={"type": ["object", "null"]},
-        thinking={"type": ["object", "null"]},
-        **_SAMPLING,
-    ),
-    "Message": _answer(id=_TEXT, type={"const": "message"}, content={"type": "array"}),
-    "CountRequest": _request(
-        ["model", "messages"],
-        model=_MODEL,
-        messages=_TURNS,
-        system=_TEXT_OR_LIST,
-    ),
-    "TokenCount": _answer(input_tokens={"type": "integer", "minimum": 0}),
-    # In Gemini's shape for those who send its key's header.
-    "ModelList": {"type": "object", "anyOf": [{"required": ["data"]}, {"required": ["models"]}]},
-    "Model": {"type": "object", "anyOf": [{"required": ["id"]}, {"required": ["name"]}]},
-    "GenerateRequest": _request(
-        ["contents"],
-        contents={"type": "array", "minItems": 1, "items": _CONTENT},
-        systemInstruction=_CONTENT,
-        generationConfig=_request(
-            [],
-            temperature=_NUMBER,
-            topP=_NUMBER,
-            maxOutputTokens=_COUNT,
-            seed=_COUNT,
-            stopSequences={"type": "array", "items": {"type": "string"}},
-        ),
-    ),
-    "Generated": _answer(candidates={"type": "array"}, usageMetadata=_OBJECT, modelVersion=_TEXT),
-    "GeminiTokenCount": _answer(totalTokens={"type": "integer", "minimum": 0}),
-    "GeminiEmbedRequest": _request(["content"], content=_CONTENT),
-    "GeminiBatch": _request(
-        ["requests"],
-        requests={
-            "type": "array",
-            "minItems": 1,
-            "items": _request(["content"], content=_CONTENT),
-        },
-    ),
-    "GeminiEmbedding": _answer(embedding=_OBJECT),
-    "GeminiEmbeddings": _answer(embeddings={"type": "array"}),
-    "GeminiModels": _answer(models={"type": "array"}),
-    "GeminiModel": _answer(name=_TEXT),
-    "GeminiError": _answer(error=_answer(code={"type": "integer"}, message=_TEXT, status=_TEXT)),
-    "ServiceRequest": _request(
-        ["messages"],
-        messages=_MESSAGES,
-        model={"type": ["string", "null"]},
-        max_tokens=_COUNT,
-        **_SAMPLING,
-    ),
-    "ServiceAnswer": _answer(content={"type": "string"}, provider=_TEXT, usage=_OBJECT),
-    "ServiceModels": _answer(models={"type": "array"}, default={"type": "string"}),
-    "Command": {
-        "anyOf": [
-            _request(["command"], command={"enum": ["help", "reload", "status"]}),
-            _request(["command", "model"], command={"const": "set_model"}, model=_MODEL),
-        ]
-    },
-    "Error": _answer(
-        error=_answer(message=_TEXT, type=_TEXT) | {"description": "What went wrong."}
-    ),
-    "AnthropicError": _answer(type={"const": "error"}, error=_answer(type=_TEXT, message=_TEXT)),
-}
