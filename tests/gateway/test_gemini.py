@@ -34,6 +34,24 @@ async def test_a_model_may_be_percent_encoded(client, upstream):
         assert answer.status == 200
 
 
+async def test_a_name_with_a_slash_is_found_without_models_before_it(client, upstream):
+    # The AI SDK takes such a name for one that says its collection by itself.
+    upstream.reply("Good morning.")
+
+    async with client.post("/v1beta/openai/fake:generateContent", CONTENTS) as answer:
+        body = await answer.json()
+
+    assert body["candidates"][0]["content"]["parts"] == [{"text": "Good morning."}]
+
+
+@pytest.mark.parametrize("target", ["/v1beta/files", "/v1beta/nowhere/fake:generateContent"])
+async def test_what_is_not_there_is_said_in_googles_shape(client, target):
+    async with client.get(target) as answer:
+        error = (await answer.json())["error"]
+
+    assert (answer.status, error["code"], error["status"]) == (404, 404, "NOT_FOUND")
+
+
 async def test_calls_stream_whole(client, upstream):
     upstream.script([Reply(tool_calls=[("f", {"a": 1}), ("g", {})])])
     asked = CONTENTS | {"tools": [{"functionDeclarations": [{"name": "f"}, {"name": "g"}]}]}

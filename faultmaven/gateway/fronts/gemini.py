@@ -106,7 +106,10 @@ class GeminiPages:
         """Give the paths; those under `/v1` are served with OpenAI's models."""
         yield "/v1beta/models", Route({"GET": self.list_models}, error_body=error_body)
         pages = {"GET": self.show_model, "POST": self.call}
-        yield "/v1beta/models/*", Route(pages, error_body=error_body, front="gemini_generate")
+        route = Route(pages, error_body=error_body, front="gemini_generate")
+        yield "/v1beta/models/*", route
+        # The AI SDK takes a name with a slash for one that says its collection by itself.
+        yield "/v1beta/*", route
 
     async def list_models(self, visit: Visit) -> Answer:
         """List the models that the caller may use."""
