@@ -55,6 +55,14 @@ class _PiecewiseDecoder:
     def limit_bytes(self, limit_bytes: int) -> None:
         self._pieces.limit_bytes = limit_bytes
 
+    def _joined(self, data: bytes) -> bytes:
+        """Give what has waited and what comes now, without a mark of byte order at the start."""
+        data = self._pieces.take(data)
+        if self._at_start:
+            self._at_start = False
+            data = data.removeprefix(_BOM)
+        return data
+
 
 class SSEDecoder(_PiecewiseDecoder):
     """Decodes `text/event-stream` as WHATWG HTML, section 9.2 (read 2026-11-21), says.
@@ -82,10 +90,7 @@ class SSEDecoder(_PiecewiseDecoder):
                 pieces.keep(data)
                 pieces.check()
                 return []
-            data = pieces.take(data)
-            if self._at_start:
-                self._at_start = False
-                data = data.removeprefix(_BOM)
+            data = self._joined(data)
         blocks = pieces.split(data, b"\n\n")
         if not data.isascii():
             blocks = [_repaired(block) for block in blocks]
@@ -102,11 +107,7 @@ class SSEDecoder(_PiecewiseDecoder):
         Raises:
             StreamDecodeError: one event was larger than the limit.
         """
-        self._pieces.check()
-        block = self._pieces.take(b"")
-        if self._at_start:
-            block = block.removeprefix(_BOM)
-        return _slow_event(_repaired(block))
+        return _slow_event(_repaired(self._joined(b"")))
 
     def _normalised(self, data: bytes) -> bytes:
         """Turn CR LF and CR into LF; a CR at the end is a line end whether or not an LF follows."""
@@ -134,10 +135,7 @@ class NDJSONDecoder(_PiecewiseDecoder):
             pieces.keep(data)
             pieces.check()
             return []
-        data = pieces.take(data)
-        if self._at_start:
-            self._at_start = False
-            data = data.removeprefix(_BOM)
+        data = self._joined(data)
         lines = pieces.split(data, b"\n")
         if not data.isascii():
             lines = [_repaired(line) for line in lines]
@@ -152,11 +150,7 @@ class NDJSONDecoder(_PiecewiseDecoder):
         Raises:
             StreamDecodeError: one line was longer than the limit.
         """
-        self._pieces.check()
-        line = self._pieces.take(b"")
-        if self._at_start:
-            line = line.removeprefix(_BOM)
-        return _repaired(line).strip() or None
+        return _repaired(self._joined(b"")).strip() or None
 
 
 def _events_of(blocks: list[bytes]) -> list[ServerSentEvent]:
