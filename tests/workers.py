@@ -6,6 +6,7 @@ servers; and all the files that use the real engine stay together, because it ta
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from functools import cache
@@ -26,6 +27,8 @@ LONG = (
     "engine",
     "tests/benchmarks/test_benchmarks.py",
     "tests/cli/test_providers_new.py",
+    "tests/cli/test_smoke.py",
+    "tests/cli/test_validate_settings.py",
     "tests/clients/test_agents.py",
     "tests/clients/test_javascript.py",
     "tests/clients/test_llm.py",
@@ -34,6 +37,7 @@ LONG = (
     "tests/docs/test_examples.py",
     "tests/gateway/test_crowd.py",
     "tests/gateway/test_life.py",
+    "tests/gateway/test_patience.py",
     "tests/gateway/test_times.py",
 )
 
@@ -47,6 +51,12 @@ def group_of(file: str) -> str:
     """
     path = ROOT / file
     return "engine" if path.is_file() and ENGINE.search(path.read_text()) else file
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests themselves to no collection of garbage: they stay, and are many."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
