@@ -18,6 +18,7 @@ from faultmaven.infrastructure.llm.wire.openai_responses_stream import Responses
 from tests.growth import MOST, Growth
 
 PIECES = 250
+FEWER = 80
 WORD = "word" * 100
 LAST = LLMChunk(finish_reason="stop", usage=Usage(1, 1, None, None, None))
 ENCODERS = {
@@ -46,12 +47,15 @@ STREAMS = {
     "calls": lambda number: call(number, "{}"),
     "calls in turn": lambda number: call(number % 7, WORD),
 }
+# Where each piece has to find what it belongs to.
+LOOKED_UP = ("arguments", "calls")
 every_encoder = pytest.mark.parametrize("front", ENCODERS)
 every_stream = pytest.mark.parametrize("kind", STREAMS)
 
 
 def chunks_of(kind: str, times: int) -> list[LLMChunk]:
-    return [*(STREAMS[kind](number) for number in range(PIECES * times)), LAST]
+    pieces = PIECES if kind in LOOKED_UP else FEWER
+    return [*(STREAMS[kind](number) for number in range(pieces * times)), LAST]
 
 
 def written(front: str, chunks: list[LLMChunk]) -> list[bytes]:
