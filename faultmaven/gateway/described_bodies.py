@@ -95,8 +95,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "ResponsesRequest": _request(
         ["model", "input"],
         model=MODEL,
-        input=_TEXT_OR_LIST_OF
-        | {"items": {"type": ["string", "integer", "array"], "minLength": 1, "minItems": 1}},
+        input=_TEXT_OR_LIST_OF | {"items": {"type": "object"}},
         instructions={"type": ["string", "null"]},
         max_output_tokens=_COUNT,
         tools=_TOOLS,

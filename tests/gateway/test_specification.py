@@ -1,6 +1,10 @@
 """The document at /openapi.json names every path that there is, and no other."""
 
+import json
 import re
+
+import jsonschema
+import pytest
 
 from faultmaven.gateway.specification import make_specification
 
@@ -45,3 +49,22 @@ async def test_the_document_is_served_to_everyone(client):
     assert document["openapi"] == "3.1.0"
     names = [op["operationId"] for path in document["paths"].values() for m, op in path.items()]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("turns", "is_right"),
+    [
+        ("Hello", True),
+        ([{"role": "user", "content": "Hello"}], True),
+        (["Hello"], False),
+        ([7], False),
+    ],
+)
+async def test_the_input_of_a_response_is_described_as_it_is_taken(client, turns, is_right):
+    body = {"model": "anthropic/fake", "input": turns}
+    schemas = make_specification()["components"]["schemas"]
+    described = jsonschema.Draft202012Validator(schemas["ResponsesRequest"])
+
+    async with client.post("/v1/responses", json.dumps(body).encode()) as answer:
+        assert answer.status == (200 if is_right else 400)
+    assert described.is_valid(body) is is_right
