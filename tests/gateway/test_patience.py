@@ -178,8 +178,8 @@ async def test_what_waits_for_a_slow_reader_is_bounded(start, upstream, model):
         writer.close()
         await upstream.wait_for_clients_gone(1)
 
-    assert 0 < held < 192 * 1024
-    assert HIGH_WATER_BYTES + READ_BYTES + WRITE_HIGH_WATER_BYTES <= 192 * 1024
+    assert 0 < held < 96 * 1024
+    assert HIGH_WATER_BYTES + READ_BYTES + WRITE_HIGH_WATER_BYTES <= 96 * 1024
     assert upstream.last_request.blocked_s > 0
     assert upstream.last_request.events_sent < 20000
 

@@ -25,3 +25,10 @@ def test_of_a_long_text_the_beginning_is_kept():
 
     assert MOST_BYTES <= len(str(partial).encode()) < MOST_BYTES + 8192
     assert set(str(partial)) == {"ä"}
+
+
+def test_nothing_is_kept_where_nobody_wants_it():
+    partial = PartialText(0)
+    partial.add("Hello")
+
+    assert not str(partial)
