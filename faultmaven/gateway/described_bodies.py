@@ -46,7 +46,7 @@ _CONTENT: Final[Schema] = _OBJECT | {
         "parts": {
             "type": "array",
             "minItems": 1,
-            "items": {"type": "object", "required": ["text"], "properties": {"text": TEXT}},
+            "items": {"type": "object", "minProperties": 1, "properties": {"text": TEXT}},
         },
     },
 }

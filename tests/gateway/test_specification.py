@@ -68,3 +68,24 @@ async def test_the_input_of_a_response_is_described_as_it_is_taken(client, turns
     async with client.post("/v1/responses", json.dumps(body).encode()) as answer:
         assert answer.status == (200 if is_right else 400)
     assert described.is_valid(body) is is_right
+
+
+@pytest.mark.parametrize(
+    ("role", "part"),
+    [
+        ("user", {"text": "Hello"}),
+        ("user", {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}),
+        ("model", {"functionCall": {"name": "f", "args": {}}}),
+    ],
+    ids=["text", "picture", "call"],
+)
+async def test_the_parts_of_gemini_are_described_as_they_are_taken(client, role, part):
+    first = {"role": "user", "parts": [{"text": "Hi"}]}
+    body = {"contents": [first, {"role": role, "parts": [part]}]}
+    schemas = make_specification()["components"]["schemas"]
+    described = jsonschema.Draft202012Validator(schemas["GenerateRequest"])
+
+    path = "/v1beta/models/openai/fake:generateContent"
+    async with client.post(path, json.dumps(body).encode()) as answer:
+        assert answer.status == 200
+    assert described.is_valid(body)
